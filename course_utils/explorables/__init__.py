@@ -1,0 +1,36 @@
+"""Interactive figures that compute in the browser: JupyterLab, Colab and the static book show the same one.
+
+``from course_utils.explorables import PerceptronBoard``; the last expression of a cell displays it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_LAZY = {
+    "ActivationExplorer": "activation_explorer",
+    "PerceptronBoard": "perceptron_board",
+    "Playground": "playground",
+    "Quiz": "quiz",
+}
+
+__all__ = ["ActivationExplorer", "PerceptronBoard", "Playground", "Quiz"]
+
+if TYPE_CHECKING:
+    from course_utils.explorables.activation_explorer import ActivationExplorer
+    from course_utils.explorables.perceptron_board import PerceptronBoard
+    from course_utils.explorables.playground import Playground
+    from course_utils.explorables.quiz import Quiz
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,86 @@
+"""Opening the course in JupyterLab, with an address that a person can use wherever the server runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import webbrowser
+from pathlib import Path
+from urllib.parse import quote
+
+from course_utils.lessons.catalogue import CourseError, Lesson, root
+
+_PATIENCE = 60  # seconds until a server that does not listen is given up
+
+
+def command(port: int | None) -> list[str]:
+    """The JupyterLab command line; as root (in a container) with the leave that Jupyter asks for."""
+    line = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root()}"]
+    line += ["--ServerApp.log_level=WARN"]
+    if port is not None:
+        line.append(f"--ServerApp.port={port}")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        line.append("--ServerApp.allow_root=True")
+    return line
+
+
+def _address(since: float, lesson: Lesson) -> str | None:
+    """The address of the lesson once the server started after ``since`` has written down where it listens."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    for file in Path(jupyter_runtime_dir()).glob("jpserver-*.json"):
+        try:
+            if file.stat().st_mtime < since:
+                continue
+            server = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # being written, or gone again
+            continue
+        if Path(server.get("root_dir", "")) == root():
+            inside = quote(lesson.path.relative_to(root()).as_posix())
+            return f"{server['url']}lab/tree/{inside}?token={server['token']}"
+    return None
+
+
+def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> int:
+    """Start JupyterLab at ``lesson``, say where it is, and stay until it ends.
+
+    Raises
+    ------
+    CourseError
+        If JupyterLab is not installed or does not come up.
+    """
+    try:
+        import jupyterlab  # noqa: F401
+    except ModuleNotFoundError:
+        raise CourseError(
+            'JupyterLab is missing: install the course with its extra `all` (`pip install -e ".[all]"`).'
+        ) from None
+    since = time.time() - 1
+    server = subprocess.Popen(command(port), cwd=root())
+    try:
+        until = time.monotonic() + _PATIENCE
+        address = None
+        while address is None and time.monotonic() < until and server.poll() is None:
+            time.sleep(0.1)
+            address = _address(since, lesson)
+        if address is None:
+            server.terminate()
+            raise CourseError("JupyterLab did not start; what it printed above says why.")
+        print(f"\n  The course is open at\n\n  {address}\n\n  To stop it, press Ctrl-C here.\n", flush=True)
+        if browser and not _open_browser(address):
+            print("  There is no browser on this machine: copy the address into one.\n", flush=True)
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+        return 0
+
+
+def _open_browser(address: str) -> bool:
+    try:
+        return webbrowser.open(address)
+    except webbrowser.Error:
+        return False

@@ -1,0 +1,113 @@
+"""The built book in a real browser, opened from the file system: figures and quizzes live, nothing fetched."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from course_utils.lessons.catalogue import lessons
+
+
+@pytest.fixture
+def visit(browser, built_book):
+    """``visit(name)`` opens a page and returns the driver; requests off the machine fail the test at its end."""
+
+    def opened(name):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        browser.get_log("performance")
+        browser.get_log("browser")
+        browser.get((built_book / name).as_uri())
+        WebDriverWait(browser, 30).until(
+            lambda d: d.execute_script("return document.readyState") == "complete"
+        )
+        waiting = "return document.querySelectorAll('.course-widget[data-state=waiting]').length === 0"
+        WebDriverWait(browser, 30).until(lambda d: d.execute_script(waiting), "a widget never came to life")
+        return browser
+
+    yield opened
+    outside = []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            if not url.startswith(("file:", "data:", "blob:", "chrome", "about:")):
+                outside.append(url)
+    assert outside == []
+
+
+def page_of(lesson):
+    return f"notebooks/{lesson.phase}/{lesson.id}.html"
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.id)
+def test_every_widget_of_every_lesson_lives(visit, lesson):
+    driver = visit(page_of(lesson))
+    states = driver.execute_script(
+        "return [...document.querySelectorAll('.course-widget')].map(w => [w.dataset.state, w.innerText.length])"
+    )
+    live = [state for state, _ in states if state == "live"]
+    assert len(live) >= 2, "recall and quiz at least"
+    assert {state for state, _ in states} <= {"live", "still"}
+    severe = [e["message"] for e in driver.get_log("browser") if e["level"] == "SEVERE"]
+    assert not severe
+
+
+def test_mathematics_is_set(visit):
+    driver = visit("notebooks/1-foundations/01_perceptron.html")
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(driver, 30).until(
+        lambda d: d.execute_script("return document.querySelectorAll('mjx-container').length") > 10
+    )
+    assert (
+        driver.execute_script("return document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0
+    )
+
+
+def test_the_board_reacts_in_the_book(visit):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    driver = visit("notebooks/1-foundations/01_perceptron.html")
+    point = driver.execute_script(
+        "const p = document.querySelector('.cx-perceptron [data-point]'); p.scrollIntoView({block: 'center'}); return p"
+    )
+    x = "return arguments[0].getBoundingClientRect().x"
+    before = driver.execute_script(x, point)
+    ActionChains(driver, duration=50).move_to_element(point).click_and_hold().move_by_offset(
+        30, 10
+    ).release().perform()
+    dragged = driver.execute_script(x, point)
+    assert dragged > before + 10
+    driver.execute_script("arguments[0].focus()", point)
+    ActionChains(driver).send_keys(Keys.ARROW_LEFT * 5).perform()
+    assert driver.execute_script(x, point) < dragged - 1
+
+
+def test_a_quiz_answers_in_the_book(visit):
+    driver = visit("notebooks/1-foundations/01_perceptron.html")
+    quiz = driver.execute_script("return document.querySelector('.cx-quiz fieldset')")
+    before = driver.execute_script("return arguments[0].textContent.length", quiz)
+    driver.execute_script("arguments[0].querySelectorAll('input[type=radio]')[1].click()", quiz)
+    driver.execute_script("arguments[0].querySelector('button').click()", quiz)
+    assert driver.execute_script("return arguments[0].textContent.length", quiz) > before
+
+
+def test_dark_mode_and_the_front_page(visit):
+    driver = visit("index.html")
+    assert "book/index.html" in driver.current_url
+    driver.execute_script("document.documentElement.dataset.theme = 'dark'")
+    background = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, background.removeprefix("rgb(").rstrip(")").split(",")[:3])) < 250
+
+
+def test_search_finds_a_lesson_without_a_server(visit):
+    driver = visit("search.html?q=perceptron")
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    found = "return [...document.querySelectorAll('#search-results a')].map(a => a.href)"
+    WebDriverWait(driver, 30).until(
+        lambda d: any("01_perceptron" in href for href in d.execute_script(found))
+    )

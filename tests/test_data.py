@@ -1,0 +1,242 @@
+"""What ``data.load`` gives: fields, shapes, kinds, and that the data can be learnt from."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from course_utils import data
+from course_utils.data import _fashion
+from course_utils.data._digits import cubic_resize_matrix, stratified_split, to_mnist_form
+
+KINDS = ["blobs", "linear", "xor", "moons", "circles", "spirals"]
+
+
+@pytest.fixture(autouse=True)
+def sample_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_DATA", "sample")
+
+
+def linear_accuracy(
+    x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
+) -> float:
+    """Test accuracy of ridge regression on one-hot targets."""
+
+    def flat(x: np.ndarray) -> np.ndarray:
+        x = x.reshape(len(x), -1) / 255.0
+        return np.hstack([x, np.ones((len(x), 1))])
+
+    a, targets = flat(x_train), np.eye(y_train.max() + 1)[y_train]
+    weights = np.linalg.solve(a.T @ a + 10.0 * np.eye(a.shape[1]), a.T @ targets)
+    return float(np.mean((flat(x_test) @ weights).argmax(axis=1) == y_test))
+
+
+@pytest.mark.parametrize(("name", "n_train", "n_test"), [("digits", 1437, 360), ("fashion", 2000, 500)])
+def test_image_samples(name: str, n_train: int, n_test: int) -> None:
+    loaded = data.load(name)
+    assert loaded.fields == ("x_train", "y_train", "x_test", "y_test", "class_names")
+    assert loaded.version == "sample" and loaded.name == name
+    assert loaded.x_train.shape == (n_train, 28, 28) and loaded.x_test.shape == (n_test, 28, 28)
+    assert loaded.y_train.shape == (n_train,) and loaded.y_test.shape == (n_test,)
+    assert loaded.x_train.dtype == loaded.x_test.dtype == np.uint8
+    assert loaded.y_train.dtype == loaded.y_test.dtype == np.int64
+    assert loaded.x_train.min() == 0 and loaded.x_train.max() > 250
+    assert len(loaded.class_names) == 10
+
+    share = np.bincount(loaded.y_train) / n_train
+    assert np.abs(share - 0.1).max() < 0.004
+    assert np.abs(np.bincount(loaded.y_test) / n_test - share).max() < 0.003
+    assert len(set(loaded.y_train[:30])) > 5, "shuffled"
+    assert 20 < loaded.x_train.mean() < 90
+    images = np.concatenate([loaded.x_train, loaded.x_test]).reshape(n_train + n_test, -1)
+    assert len(np.unique(images, axis=0)) > 0.99 * len(images)
+
+    accuracy = linear_accuracy(loaded.x_train, loaded.y_train, loaded.x_test, loaded.y_test)
+    assert 0.70 < accuracy < 0.98, "learnable, but not trivial"
+
+
+def test_digits_look_like_mnist() -> None:
+    digits = data.load("digits")
+    ink = digits.x_train / 255.0
+    assert digits.x_train[:, [0, 1, -2, -1], :].max() == 0 and digits.x_train[:, :, [0, 1, -2, -1]].max() == 0
+    place = np.arange(28)
+    mass = ink.sum(axis=(1, 2))
+    for sums in (ink.sum(axis=2), ink.sum(axis=1)):
+        assert np.abs((sums @ place) / mass - 13.5).max() < 1.5, "the centre of mass is in the middle"
+    assert 0.08 < (ink > 0.5).mean() < 0.2
+    assert digits.class_names == [str(i) for i in range(10)]
+
+
+def test_fashion_says_that_it_is_drawn() -> None:
+    fashion = data.load("fashion")
+    assert "drawings" in fashion.about and "not photographs" in fashion.about
+    assert fashion.class_names[0] == "T-shirt/top" and fashion.class_names[9] == "Ankle boot"
+
+
+def test_fashion_is_deterministic_and_quick() -> None:
+    first = _fashion.make_sample()
+    start = time.process_time()
+    again = _fashion.make_sample.__wrapped__()
+    assert time.process_time() - start < 5.0  # 1 to 2 s; the room is for a slow machine
+    for field in ("x_train", "y_train", "x_test", "y_test"):
+        assert np.array_equal(first[field], again[field])
+
+
+def test_iris() -> None:
+    iris = data.load("iris")
+    assert iris.fields == ("x", "y", "feature_names", "class_names")
+    assert iris.x.shape == (150, 4) and iris.x.dtype == np.float64
+    assert iris.y.dtype == np.int64 and np.bincount(iris.y).tolist() == [50, 50, 50]
+    assert iris.class_names == ["setosa", "versicolor", "virginica"] and len(iris.feature_names) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [4, 5, 200])
+def test_points(kind: str, n: int) -> None:
+    points = data.load("points", kind=kind, n=n, seed=3)
+    assert points.x.shape == (n, 2) and points.x.dtype == np.float64 and np.isfinite(points.x).all()
+    assert points.y.shape == (n,) and points.y.dtype == np.int64
+    assert np.bincount(points.y).tolist() == [n - n // 2, n // 2]
+    assert np.abs(points.x).max() < 2.5
+    again = data.load("points", kind=kind, n=n, seed=3)
+    assert np.array_equal(points.x, again.x) and np.array_equal(points.y, again.y)
+    assert not np.array_equal(points.x, data.load("points", kind=kind, n=n, seed=4).x)
+    assert ("true_w" in points.fields) == (kind == "linear")
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.01, 0.2, 0.6])
+@pytest.mark.parametrize("n", [4, 33, 500])
+def test_linear_points_keep_their_margin(margin: float, n: int) -> None:
+    for seed in range(20):
+        points = data.load("points", kind="linear", n=n, margin=margin, seed=seed)
+        scores = points.x @ points.true_w + points.true_b
+        assert len(scores) == n
+        assert np.hypot(*points.true_w) == pytest.approx(1.0)
+        assert np.abs(scores).min() >= margin
+        assert np.array_equal(scores > 0, points.y == 1)
+        assert np.abs(points.x).max() <= 1.0
+        for label in (0, 1):
+            assert np.abs(scores[points.y == label]).min() == pytest.approx(margin, abs=1e-8)
+
+
+def test_points_that_no_line_separates() -> None:
+    """A line does well on blobs and moons, and no better than guessing on XOR and circles."""
+    accuracy = {}
+    for kind in KINDS:
+        points = data.load("points", kind=kind, n=2000)
+        a = np.hstack([points.x, np.ones((2000, 1))])
+        w, *_ = np.linalg.lstsq(a, 2.0 * points.y - 1.0, rcond=None)
+        accuracy[kind] = np.mean((a @ w > 0) == (points.y == 1))
+    assert accuracy["blobs"] > 0.97 and accuracy["linear"] > 0.95 and accuracy["moons"] > 0.75
+    assert accuracy["xor"] < 0.62 and accuracy["circles"] < 0.6 and accuracy["spirals"] < 0.72
+
+
+def test_noise_moves_points_by_its_standard_deviation() -> None:
+    still = data.load("points", kind="circles", n=4000, noise=0.0)
+    assert np.hypot(*still.x[still.y == 0].T) == pytest.approx(1.0)
+    assert np.hypot(*still.x[still.y == 1].T) == pytest.approx(0.5)
+    moved = data.load("points", kind="circles", n=4000, noise=0.3)
+    assert np.std(moved.x - still.x) == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "fragments"),
+    [
+        ("digit", {}, ["'digit'", "digits", "shapes"]),
+        ("points", {"nosie": 1}, ["'nosie'", "kind", "noise", "seed"]),
+        ("digits", {"n": 1}, ["'n'", "none"]),
+        ("points", {"kind": "rings"}, ["'rings'", "circles", "spirals"]),
+        ("points", {"n": 3}, ["n must"]),
+        ("points", {"noise": -1.0}, ["noise must"]),
+        ("points", {"noise": float("nan")}, ["noise must"]),
+        ("points", {"kind": "linear", "noise": 0.1}, ["linear", "noise"]),
+        ("points", {"kind": "moons", "margin": 0.1}, ["margin"]),
+        ("points", {"kind": "linear", "margin": 0.7}, ["margin", "0.6"]),
+        ("shapes", {"shift": 1.1}, ["shift"]),
+        ("shapes", {"size": 8}, ["size"]),
+        ("shapes", {"n": 0}, ["n must"]),
+    ],
+)
+def test_what_does_not_exist_is_named(name: str, options: dict[str, object], fragments: list[str]) -> None:
+    with pytest.raises(ValueError) as caught:
+        data.load(name, **options)
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+def test_each_load_gives_own_arrays() -> None:
+    first = data.load("digits")
+    first.x_train[:] = 0
+    first.class_names.append("ten")
+    again = data.load("digits")
+    assert again.x_train.any() and len(again.class_names) == 10
+
+
+def test_dataset_is_readable_and_closed() -> None:
+    digits = data.load("digits")
+    text = repr(digits)
+    for fragment in ("digits (sample)", "x_train", "(1437, 28, 28) uint8", "CC BY 4.0"):
+        assert fragment in text
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        digits.x_train = None
+    with pytest.raises(AttributeError, match="cannot be deleted"):
+        del digits.x_train
+    with pytest.raises(AttributeError, match="it has x_train, y_train"):
+        _ = digits.images
+    assert {"x_train", "about", "citation"} <= set(dir(digits))
+    for twin in (copy.deepcopy(digits), pickle.loads(pickle.dumps(digits))):
+        assert np.array_equal(twin.x_test, digits.x_test) and repr(twin) == text
+    assert "true_b" in repr(data.load("points", kind="linear"))
+
+
+def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None:
+    data.load("digits")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("digits: sample version") and "COURSE_DATA=sample" in line
+    data._told.clear()
+    data.load("points")
+    data.load("points", kind="xor")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "points: generated data, points of two classes in the plane."
+
+
+def test_names() -> None:
+    assert data.names() == ("digits", "fashion", "iris", "points", "shapes")
+    for name in data.names():
+        loaded = data.load(name)
+        for field in ("name", "version", "about", "licence", "citation"):
+            assert isinstance(getattr(loaded, field), str) and getattr(loaded, field)
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, numpy; import course_utils.data as d\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'scipy', 'pooch', 'requests', 'yaml', 'matplotlib'}\n"
+        "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_resizing_keeps_grey_and_lines() -> None:
+    matrix = cubic_resize_matrix(8, 20)
+    assert matrix.sum(axis=1) == pytest.approx(1.0)
+    ramp = matrix @ np.arange(8.0)
+    expected = (np.arange(20) + 0.5) * 8 / 20 - 0.5
+    assert ramp[4:16] == pytest.approx(expected[4:16]), "a straight ramp stays straight away from the edges"
+    assert to_mnist_form(np.full((1, 8, 8), 16.0)).max() == 255
+
+
+def test_stratified_split() -> None:
+    labels = np.repeat([0, 1, 2], [50, 30, 21])
+    train, test = stratified_split(labels, 20, seed=0)
+    assert len(test) == 20 and sorted(np.concatenate([train, test])) == list(range(101))
+    assert np.bincount(labels[test]).tolist() == [10, 6, 4]
