@@ -1,4 +1,4 @@
-"""Checks of lesson 10: evaluation in batches, early stopping, standardising, clipping, label smoothing."""
+"""Checks of lesson 10: evaluation in batches, standardising, clipping, label smoothing."""
 
 from __future__ import annotations
 
@@ -115,111 +115,6 @@ def accuracy_in_batches(answer: Any) -> None:
                 f"{name}: logits were taken for probabilities. Only their order within a row counts."
             )
         raise NotYet(f"{name}; {int(hits.sum())} of {len(y)} are right, so it should be {wanted:.4g}.")
-
-
-# ---------------------------------------------------------------------------- early stopping
-
-
-def _early_stopping_solution(val_losses, patience):
-    best_epoch, best_loss = 0, float("inf")
-    for epoch, loss in enumerate(val_losses, start=1):
-        if loss < best_loss:
-            best_epoch, best_loss = epoch, loss
-        elif epoch - best_epoch >= patience:  # so many epochs in a row without a new minimum
-            break
-    return best_epoch, epoch
-
-
-def _stopped(
-    losses: list[float],
-    patience: int,
-    *,
-    reset: bool = True,
-    previous: bool = False,
-    late: int = 0,
-    ties: bool = False,
-) -> tuple[int, int]:
-    best_epoch, best, waited = 0, np.inf, 0
-    for epoch, loss in enumerate(losses, start=1):
-        reference = losses[epoch - 2] if previous and epoch > 1 else best
-        if loss < reference or (ties and loss == reference):
-            waited = 0 if reset else waited
-        else:
-            waited += 1
-        if loss < best:
-            best_epoch, best = epoch, loss
-        if waited >= patience + late and epoch > 1:
-            return best_epoch, epoch
-    return best_epoch, len(losses)
-
-
-_LOSSES: list[tuple[list[float], int]] = [
-    ([0.4, 0.4, 0.3, 0.8, 0.3, 0.3, 0.9, 0.2], 2),  # tells all the usual mistakes apart
-    ([5, 4, 4.5, 4.2, 3], 2),
-    ([3.0, 2.0, 2.5, 1.5, 1.6, 1.4, 1.7, 1.8, 1.9, 1.0], 3),
-    ([0.9, 0.7, 0.8, 0.75, 0.74, 0.6, 0.65], 3),
-    ([2.0, 1.0, 1.0, 1.0, 0.5], 2),
-    ([1.0, 0.8, 0.6], 5),
-    ([0.5, 0.6, 0.4], 1),
-]
-
-
-@exercise(
-    "first_keras_network.fit",
-    solution=_early_stopping_solution,
-    hints=[
-        "Walk through the epochs as training would, without looking ahead. What must be remembered on the "
-        "way?",
-        "Remember the lowest loss so far and its epoch. A new minimum sets the waiting back to zero.",
-        "With enumerate(val_losses, start=1): if the loss is below the best, store epoch and loss; "
-        "otherwise, "
-        "if epoch - best_epoch has reached patience, stop there.",
-    ],
-)
-def early_stopping(answer: Any) -> None:
-    """Which epoch EarlyStopping restores, and when training ends."""
-    for losses, patience in _LOSSES:
-        value = call(answer, list(losses), patience)
-        pair = as_array(value, "The pair (restored epoch, last epoch)", shape=(2,))
-        got = (float(pair[0]), float(pair[1]))
-        wanted = _stopped(losses, patience)
-        if got == wanted:
-            continue
-        name = f"early_stopping({losses}, {patience}) is ({got[0]:g}, {got[1]:g})"
-        lowest = int(np.argmin(losses)) + 1
-        if got == (wanted[0] - 1, wanted[1] - 1):
-            raise NotYet(f"{name}: the epochs were counted from 0. The lesson counts from 1.")
-        if got[1] == wanted[1] and got[0] == wanted[0] - 1:
-            raise NotYet(f"{name}: the restored epoch was counted from 0, the last one from 1.")
-        if got == wanted[::-1]:
-            raise NotYet(f"{name}: the two are the other way round; first the restored epoch, then the last.")
-        if got[1] == wanted[1] and got[0] == wanted[1]:
-            raise NotYet(
-                f"{name}: the last epoch is not the one restored. The best weights lie before the waiting."
-            )
-        if got[0] == lowest > wanted[1] == got[1]:
-            raise NotYet(
-                f"{name}. Epoch {lowest} has the lowest loss of the list, but training ended after epoch "
-                f"{wanted[1]} and never saw it."
-            )
-        if got == _stopped(losses, patience, previous=True):
-            raise NotYet(
-                f"{name}: each loss was compared with the epoch before. An epoch that is better than the "
-                "last "
-                "but not better than the best so far brings no new minimum."
-            )
-        if got == _stopped(losses, patience, reset=False):
-            raise NotYet(f"{name}: the waiting was not set back to zero by a new minimum.")
-        if got == _stopped(losses, patience, late=1):
-            raise NotYet(
-                f"{name}: it waited one epoch too long. With patience {patience} training ends after the "
-                f"{patience}. epoch in a row without a new minimum."
-            )
-        if patience > 1 and got == _stopped(losses, patience, late=-1):
-            raise NotYet(f"{name}: it gave up one epoch too early.")
-        if got == _stopped(losses, patience, ties=True):
-            raise NotYet(f"{name}: an equal loss is not a new minimum.")
-        raise NotYet(f"{name}; it should be {wanted}.")
 
 
 # ---------------------------------------------------------------------------- standardising

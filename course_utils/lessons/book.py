@@ -92,9 +92,11 @@ def build(runs: list[Run], *, output: Path | None = None, fresh: bool = False) -
         shutil.rmtree(staged, ignore_errors=True)
         shutil.rmtree(target / "_build", ignore_errors=True)
     stage(runs, staged)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(staged), "--config",
-               str(staged / "book" / "_config.yml"), "--toc", str(staged / "book" / "_toc.yml"), "--path-output",
-               str(target), "-W", "--keep-going", "-q"]  # fmt: skip
+    build_it = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"  # it has no `python -m` form
+    options = {"--config": "_config.yml", "--toc": "_toc.yml"}
+    paths = [part for name, file in options.items() for part in (name, str(staged / "book" / file))]
+    command = [sys.executable, "-c", build_it, "build", str(staged), *paths, "--path-output", str(target)]
+    command += ["-W", "--keep-going", "-q"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     log = work_folder() / "book.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")

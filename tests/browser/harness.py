@@ -158,6 +158,33 @@ def close_browser(driver: Any) -> None:
     shutil.rmtree(driver.profile_folder, ignore_errors=True)
 
 
+def steady(driver: Any, css: str, *, quiet: float = 0.6) -> Any:
+    """Bring the first element that matches ``css`` into view; return it once it has stopped moving.
+
+    Mathematics being set and outputs being laid out above it move a figure for a while after a page is there.
+    """
+    driver.set_script_timeout(60)
+    return driver.execute_async_script(
+        """
+        const [css, quiet, done] = arguments;
+        const place = () => {
+          const found = document.querySelector(css);
+          found?.scrollIntoView({ block: "center", behavior: "instant" });
+          const r = found?.getBoundingClientRect();
+          return [found, r && [r.x, r.y, r.width].join()];
+        };
+        let [, last] = place(), since = performance.now();
+        const timer = setInterval(() => {
+          const [found, now] = place();
+          if (!found || now !== last) [last, since] = [now, performance.now()];
+          else if (performance.now() - since > 1000 * quiet) { clearInterval(timer); done(found); }
+        }, 50);
+        """,
+        css,
+        quiet,
+    )
+
+
 class Page:
     """One opened page. ``page.js("return 1 + arguments[0]", 2)`` runs JavaScript."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.harness import steady
+
 WAIT = 90
 
 
@@ -109,23 +111,17 @@ def test_the_board_reacts_to_a_drag_and_to_keys(executed):
     from selenium.webdriver.common.keys import Keys
 
     driver, _ = executed
-    point = bring(driver, PERCEPTRON_POINT)
-    where = "const r = arguments[0].getBoundingClientRect(); return [r.x, r.y]"
-    before = driver.execute_script(where, point)
-    ActionChains(driver, duration=50).move_to_element(point).click_and_hold().move_by_offset(
-        20, -25
-    ).release().perform()
-    until(driver, f"const [e, b] = arguments; {where.replace('return [r.x, r.y]', '')}".replace("arguments[0]", "e")
-          + "return Math.abs(r.x - b[0]) > 8", point, before)  # fmt: skip
-    dragged = driver.execute_script(where, point)
+    bring(driver, PERCEPTRON_POINT)
+    point = steady(driver, PERCEPTRON_POINT)
+    x = "return arguments[0].getBoundingClientRect().x"
+    before = driver.execute_script(x, point)
+    drag = ActionChains(driver, duration=50).move_to_element(point).click_and_hold()
+    drag.move_by_offset(20, -25).release().perform()
+    until(driver, f"{x} > arguments[1] + 8", point, before)
+    dragged = driver.execute_script(x, point)
     driver.execute_script("arguments[0].focus()", point)
     ActionChains(driver).send_keys(Keys.ARROW_LEFT * 5).perform()
-    until(
-        driver,
-        "const r = arguments[0].getBoundingClientRect(); return r.x < arguments[1] - 1",
-        point,
-        dragged[0],
-    )
+    until(driver, f"{x} < arguments[1] - 1", point, dragged)
 
 
 def test_a_quiz_answers_and_notes_progress(executed):
@@ -140,5 +136,5 @@ def test_a_quiz_answers_and_notes_progress(executed):
     WebDriverWait(driver, 20).until(lambda _: until_file.exists() and '"quiz"' in until_file.read_text())
 
 
-# A data point of the perceptron board, in document order the first.
-PERCEPTRON_POINT = ".cx-perceptron [data-point]"
+# The data point of the perceptron board that is drawn last, above all others.
+PERCEPTRON_POINT = ".cx-perceptron [data-point]:last-of-type"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course_utils.checks.first_keras_network import _log_softmax, _stopped
+from course_utils.checks.first_keras_network import _log_softmax
 from tests.checks.common import Case
 
 
@@ -130,27 +130,6 @@ CASES = {
             (_row_by_row, "takes a batch of rows"),
             (lambda predict, X, y, n: 0.5, "never asked"),
             (lambda *args: [_hits(*args)[0].mean()] * 2, "shape (2,)"),
-        ],
-    ),
-    "early_stopping": Case(
-        stub=_stub,
-        wrong=[
-            (lambda losses, patience: tuple(e - 1 for e in _stopped(losses, patience)), "counted from 0"),
-            (
-                lambda losses, p: (_stopped(losses, p)[0] - 1, _stopped(losses, p)[1]),
-                "restored epoch was counted from 0",
-            ),
-            (lambda losses, patience: _stopped(losses, patience)[::-1], "other way round"),
-            (lambda losses, patience: (_stopped(losses, patience)[1],) * 2, "not the one restored"),
-            (
-                lambda losses, patience: (int(np.argmin(losses)) + 1, _stopped(losses, patience)[1]),
-                "never saw it",
-            ),
-            (lambda losses, patience: _stopped(losses, patience, previous=True), "epoch before"),
-            (lambda losses, patience: _stopped(losses, patience, reset=False), "set back to zero"),
-            (lambda losses, patience: _stopped(losses, patience, late=1), "one epoch too long"),
-            (lambda losses, patience: _stopped(losses, patience, ties=True), "equal loss"),
-            (lambda losses, patience: 2, "shape ()"),
         ],
     ),
     "standardise": Case(

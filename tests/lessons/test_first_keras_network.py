@@ -124,28 +124,6 @@ def test_layer_movement_measures_the_relative_change(lesson, rng):
     assert movement.movement["hidden2"] == [pytest.approx(change, rel=1e-5)]
 
 
-def test_early_stopping_exercise_says_what_keras_does():
-    """The reference solution follows the real callback, epoch by epoch."""
-    from course_utils.checks.first_keras_network import _LOSSES, early_stopping
-
-    for losses, patience in _LOSSES:
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-        callback = keras.callbacks.EarlyStopping(
-            monitor="val_loss", patience=patience, restore_best_weights=True
-        )
-        callback.set_model(model)
-        callback.on_train_begin()
-        model.stop_training = False
-        for epoch, loss in enumerate(losses, start=1):
-            model.set_weights([np.array([[float(epoch)]])])
-            callback.on_epoch_end(epoch - 1, {"val_loss": loss})
-            if model.stop_training:
-                break
-        callback.on_train_end()
-        restored = int(model.get_weights()[0][0, 0])
-        assert early_stopping.reference(losses, patience) == (restored, epoch)
-
-
 def test_smoothing_and_clipping_solutions_equal_keras(rng):
     from course_utils.checks.first_keras_network import clip_gradients, smoothed_cross_entropy
 
