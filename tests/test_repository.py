@@ -84,7 +84,7 @@ def test_the_address_stands_where_the_command_finds_it(tmp_path, monkeypatch):
     from course_utils.lessons import catalogue, form
 
     copy = tmp_path / "copy"
-    ignore = shutil.ignore_patterns(".venv", ".course", ".git", "_build", "__pycache__")
+    ignore = shutil.ignore_patterns(".venv", ".course", ".git", "_build", "__pycache__", ".ipynb_checkpoints")
     shutil.copytree(ROOT, copy, ignore=ignore)
     for module in (catalogue, form):
         monkeypatch.setattr(module, "root", lambda: copy)

@@ -92,7 +92,9 @@ def build(runs: list[Run], *, output: Path | None = None, fresh: bool = False) -
         shutil.rmtree(staged, ignore_errors=True)
         shutil.rmtree(target / "_build", ignore_errors=True)
     stage(runs, staged)
-    build_it = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"  # it has no `python -m` form
+    build_it = (
+        "import sys; from jupyter_book.cli.main import main; sys.exit(main())"  # it has no `python -m` form
+    )
     options = {"--config": "_config.yml", "--toc": "_toc.yml"}
     paths = [part for name, file in options.items() for part in (name, str(staged / "book" / file))]
     command = [sys.executable, "-c", build_it, "build", str(staged), *paths, "--path-output", str(target)]

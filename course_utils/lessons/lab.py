@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,9 @@ _PATIENCE = 60  # seconds until a server that does not listen is given up
 def command(port: int | None) -> list[str]:
     """The JupyterLab command line; as root (in a container) with the leave that Jupyter asks for."""
     line = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root()}"]
-    line += ["--ServerApp.log_level=WARN"]
+    line += ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]
+    # It asks no other machine for news or updates, and no one whether it may.
+    line += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"]
     if port is not None:
         line.append(f"--ServerApp.port={port}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -60,6 +63,7 @@ def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> i
         ) from None
     since = time.time() - 1
     server = subprocess.Popen(command(port), cwd=root())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: as by Ctrl-C
     try:
         until = time.monotonic() + _PATIENCE
         address = None
@@ -67,16 +71,17 @@ def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> i
             time.sleep(0.1)
             address = _address(since, lesson)
         if address is None:
-            server.terminate()
             raise CourseError("JupyterLab did not start; what it printed above says why.")
         print(f"\n  The course is open at\n\n  {address}\n\n  To stop it, press Ctrl-C here.\n", flush=True)
         if browser and not _open_browser(address):
             print("  There is no browser on this machine: copy the address into one.\n", flush=True)
         return server.wait()
     except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
         return 0
+    finally:
+        if server.poll() is None:
+            server.terminate()
+            server.wait()
 
 
 def _open_browser(address: str) -> bool:
