@@ -175,7 +175,7 @@ async def _execute(lesson: Lesson, mode: str, on_cell: Callable[[Run, int, int],
         on_cell_execute=cell_starts,
         on_cell_executed=cell_done,
     )
-    env = {**os.environ, "COURSE_DATA": mode, "COURSE_PROGRESS": "off", "PYTHONWARNINGS": "default"}
+    env = {**os.environ, "COURSE_DATA": mode, "COURSE_PROGRESS": "off"}
     start = time.perf_counter()
     work_folder().mkdir(parents=True, exist_ok=True)
     log = (work_folder() / f"kernel-{lesson.id}.log").open("w", encoding="utf-8")

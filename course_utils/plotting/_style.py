@@ -157,11 +157,12 @@ def _smaller(png: bytes) -> bytes:
 
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    error = np.asarray(picture, dtype=np.int16) - np.asarray(few.convert("RGB"), dtype=np.int16)
+    every = (slice(None, None, 3), slice(None, None, 3))  # every third pixel each way tells enough
+    error = np.int16(np.asarray(picture)[every]) - np.asarray(few.convert("RGB"))[every]
     if np.sqrt(np.mean(np.square(error, dtype=np.int32))) > _QUANTISATION_ERROR:
         few = picture
     buffer = io.BytesIO()
-    few.save(buffer, "PNG", optimize=True)
+    few.save(buffer, "PNG")
     return buffer.getvalue()
 
 
