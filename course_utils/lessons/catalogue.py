@@ -7,8 +7,10 @@ import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
+if TYPE_CHECKING:
+    import nbformat
 
 _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.ipynb")
 
@@ -67,6 +69,8 @@ class Lesson:
         CourseError
             If the file is not a readable notebook.
         """
+        import nbformat  # seconds on a slow machine, and `course lab` needs no notebook's content
+
         try:
             return nbformat.read(self.path, as_version=4)
         except Exception as error:
