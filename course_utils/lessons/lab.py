@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -55,12 +56,10 @@ def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> i
     CourseError
         If JupyterLab is not installed or does not come up.
     """
-    try:
-        import jupyterlab  # noqa: F401
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("jupyterlab") is None:
         raise CourseError(
             'JupyterLab is missing: install the course with its extra `all` (`pip install -e ".[all]"`).'
-        ) from None
+        )
     since = time.time() - 1
     server = subprocess.Popen(command(port), cwd=root())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: as by Ctrl-C
