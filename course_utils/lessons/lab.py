@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import webbrowser
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +23,7 @@ def command(port: int | None) -> list[str]:
     """The JupyterLab command line; as root (in a container) with the leave that Jupyter asks for."""
     line = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root()}"]
     line += ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]
-    # It asks no other machine for news or updates, and no one whether it may.
+    # Nothing is asked of any other machine: no look for updates, no news.
     line += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"]
     if port is not None:
         line.append(f"--ServerApp.port={port}")
@@ -42,10 +43,20 @@ def _address(since: float, lesson: Lesson) -> str | None:
             server = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # being written, or gone again
             continue
-        if Path(server.get("root_dir", "")) == root():
+        if Path(server.get("root_dir", "")) == root() and _answers(server["url"]):
             inside = quote(lesson.path.relative_to(root()).as_posix())
             return f"{server['url']}lab/tree/{inside}?token={server['token']}"
     return None
+
+
+def _answers(url: str) -> bool:
+    """Whether the server answers already; it writes its address down a little before it does."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{url}api", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> int:
