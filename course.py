@@ -34,6 +34,7 @@ HELP = """usage: python course.py COMMAND [options]
   test [ARGS ..]   run the tests (ARGS go to pytest)
   doctor           look at this machine and say what to repair
   progress         show which exercises and quizzes you have done
+  backends         add PyTorch and JAX, which lesson 11 compares with TensorFlow
 
 The first command installs the course into .venv (about 2.5 GB); later ones start at once.
 `python course.py COMMAND --help` says more about one command.
@@ -124,9 +125,9 @@ def make_venv(uv):
     )
 
 
-def install(uv):
+def install(uv, extras="all"):
     python = venv_python()
-    wanted = ["-c", os.path.join(ROOT, "requirements.txt"), "-e", ROOT + "[all]"]
+    wanted = ["-c", os.path.join(ROOT, "requirements.txt"), "-e", "{}[{}]".format(ROOT, extras)]
     commands = []
     if uv:
         commands.append([uv, "pip", "install", "--python", python, "--compile-bytecode"] + wanted)
@@ -178,6 +179,16 @@ def prepare():
     os.replace(part, STAMP)
 
 
+def add_backends():
+    print(
+        "Adding PyTorch and JAX to .venv. On Linux the PyTorch that comes this way is built for graphics cards and "
+        "takes about 5 GB; a smaller one that is in .venv already is kept."
+    )
+    sys.stdout.flush()
+    install(shutil.which("uv"), "all,backends")
+    print("PyTorch and JAX are there: `python course.py lab 11` opens the lesson that uses them.")
+
+
 def hand_over(arguments):
     command = [venv_python(), "-m", "course_utils.cli"] + arguments
     env = clean_environment()
@@ -198,6 +209,9 @@ def main(arguments):
             print(HELP)
             return 0
         prepare()
+        if arguments[0] == "backends":
+            add_backends()
+            return 0
         return hand_over(arguments)
     except Stop as stop:
         sys.stderr.write(str(stop) + "\n")

@@ -20,7 +20,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from course_utils.explorables import ActivationExplorer, PerceptronBoard, Playground
+from course_utils.explorables import (
+    ActivationExplorer,
+    ChainRule,
+    GraphStepper,
+    LossExplorer,
+    MatrixViewer,
+    OptimizerRace,
+    PerceptronBoard,
+    Playground,
+)
 from course_utils.explorables.perceptron_board import PRESETS
 from tests.browser import harness
 
@@ -106,6 +115,12 @@ def scenes():
     yield "playground: training", Playground(), play, None, (0, 0)
     yield "playground: training 4 x 8", Playground("spirals", layers=(8, 8, 8, 8)), play, None, (0, 0)
     yield "playground: drag while training", Playground(), play, ".cx-playground [data-cx-handle]", (60, 50)
+    yield "matrix: drag a row of W", MatrixViewer(), None, ".cx-matrix [data-cx-handle]", (50, 40)
+    yield "loss: drag a logit", LossExplorer(), None, ".cx-loss [data-cx-handle]", (0, 40)
+    yield "chain rule: drag x", ChainRule(), None, ".cx-chain [data-cx-handle]", (30, 0)
+    yield "race: drag the start", OptimizerRace(), None, ".cx-race [data-cx-handle]", (60, 40)
+    yield "race: playing", OptimizerRace(), play, None, (0, 0)
+    yield "graph: drag an input", GraphStepper(step=11), None, ".cx-graph input[type=range]", (50, 0)
 
 
 def main() -> None:

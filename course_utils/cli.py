@@ -82,7 +82,11 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", choices=MODES, default=default, help="data mode (default: COURSE_DATA, or else sample)"
     )
-    parser.add_argument("--jobs", type=int, help="lessons run at the same time (default: processors / 2)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        help="lessons run at the same time (default: one for each processor and each 2 GB of free memory)",
+    )
     parser.add_argument(
         "--fresh", action="store_true", help="run also what has not changed since it last ran"
     )

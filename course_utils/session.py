@@ -17,6 +17,9 @@ _DATA_MODES = ("auto", "sample", "full")
 def start(seed: int, *, keras: bool = False, verbose: bool | None = None) -> None:
     """Begin a lesson: fix the seeds, apply the figure style, print one line on what runs here.
 
+    NumPy's matrix products are set to one thread. The matrices of these lessons are small, and on a busy
+    machine the threads of a product wait for each other longer than they compute. TensorFlow keeps its own.
+
     Parameters
     ----------
     seed : int
@@ -35,6 +38,7 @@ def start(seed: int, *, keras: bool = False, verbose: bool | None = None) -> Non
         If ``seed`` is not a whole number from 0 to 2**32 - 1.
     """
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     from course_utils import plotting
 
@@ -43,6 +47,7 @@ def start(seed: int, *, keras: bool = False, verbose: bool | None = None) -> Non
         verbose = os.environ.get("COURSE_VERBOSE", "").strip().lower() in ("1", "true", "yes", "on")
     random.seed(seed)
     np.random.seed(seed)
+    threadpool_limits(1, user_api="blas")
     plotting.style()
     parts = [f"Python {platform.python_version()}", f"NumPy {np.__version__}"]
     device = "CPU"

@@ -125,6 +125,19 @@ def test_active_environments_do_not_interfere(course, tmp_path):
     assert f"PREFIX {course.path / '.venv'}" in done.stdout
 
 
+def test_backends_are_added_to_the_same_environment(course):
+    done = course.run("backends")
+    assert done.returncode == 0, done.stderr
+    assert "takes about 5 GB" in done.stdout and "ARGS" not in done.stdout
+    log = course.log.read_text()
+    assert f"-e {course.path}[all,backends]" in log and course.installs() == 2
+    course.fail.touch()
+    failed = course.run("backends")
+    assert failed.returncode == 1 and "did not finish" in failed.stderr
+    course.fail.unlink()
+    assert course.run("doctor").returncode == 0 and course.installs() == 3  # the first install still counts
+
+
 def test_a_failed_install_is_one_sentence(course):
     course.fail.touch()
     done = course.run("lab", PIP_NO_INDEX="1", PIP_FIND_LINKS="/nowhere")

@@ -89,12 +89,35 @@ def test_fashion_is_deterministic_and_quick() -> None:
         assert np.array_equal(first[field], again[field])
 
 
+def test_tumours() -> None:
+    tumours = data.load("tumours")
+    assert tumours.fields == ("x", "y", "feature_names", "class_names")
+    assert tumours.x.shape == (569, 30) and tumours.y.dtype == np.int64
+    assert tumours.class_names == ["benign", "malignant"] and np.bincount(tumours.y).tolist() == [357, 212]
+    # malignant nuclei are larger: the labels have not been turned round
+    radius = tumours.x[:, tumours.feature_names.index("mean radius")]
+    assert radius[tumours.y == 1].mean() > radius[tumours.y == 0].mean()
+
+
 def test_iris() -> None:
     iris = data.load("iris")
     assert iris.fields == ("x", "y", "feature_names", "class_names")
     assert iris.x.shape == (150, 4) and iris.x.dtype == np.float64
     assert iris.y.dtype == np.int64 and np.bincount(iris.y).tolist() == [50, 50, 50]
     assert iris.class_names == ["setosa", "versicolor", "virginica"] and len(iris.feature_names) == 4
+
+
+def test_houses() -> None:
+    houses = data.load("houses")
+    assert houses.fields == (
+        "x_train", "category_train", "y_train", "x_test", "category_test", "y_test",
+        "feature_names", "category_names",
+    )  # fmt: skip
+    assert houses.version == "sample" and "invented" in houses.about
+    assert houses.x_train.shape == (2000, 8) and houses.x_test.shape == (500, 8)
+    assert houses.x_train.dtype == houses.y_train.dtype == np.float64
+    assert houses.category_train.dtype == houses.category_test.dtype == np.int64
+    assert houses.y_train.shape == houses.category_train.shape == (2000,)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,7 +231,7 @@ def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names() -> None:
-    assert data.names() == ("digits", "fashion", "iris", "points", "shapes")
+    assert data.names() == ("digits", "fashion", "houses", "iris", "points", "shapes", "tumours")
     for name in data.names():
         loaded = data.load(name)
         for field in ("name", "version", "about", "licence", "citation"):

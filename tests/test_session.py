@@ -55,6 +55,21 @@ def test_seeds_reproducibly():
     assert (random.random(), np.random.rand(3).tolist()) != first
 
 
+def test_matrix_products_run_on_one_thread():
+    done = run(
+        """
+        import numpy as np
+        from threadpoolctl import threadpool_info
+        from course_utils import start
+        start(seed=1)
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        print("threads", [pool["num_threads"] for pool in pools])
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert "threads [1" in done.stdout or "threads []" in done.stdout  # no BLAS that can be asked
+
+
 def test_applies_the_figure_style():
     matplotlib.rcParams["axes.grid"] = False
     start(seed=1)

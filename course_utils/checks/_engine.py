@@ -10,6 +10,7 @@ import html
 import inspect
 import textwrap
 import traceback
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,21 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not callable(function):
         raise NotYet(f"The check needs the function itself, but got a {type(function).__name__}.")
     return attempted(function(*args, **kwargs))
+
+
+def peak_bytes(function: Callable[..., Any], *args: Any) -> int:
+    """The most memory, in bytes, that one call of the learner's function held at a time (NumPy's arrays included)."""
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        call(function, *args)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not tracing:
+            tracemalloc.stop()
 
 
 class Exercise:

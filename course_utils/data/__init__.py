@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _digits, _download, _fashion, _idx, _iris, _points, _registry, _shapes
+from . import _digits, _download, _fashion, _houses, _idx, _iris, _points, _registry, _shapes, _tumours
 from ._dataset import DataError, Dataset
 from ._download import cache_folder
 
@@ -52,13 +52,16 @@ def _mnist_like(class_names: list[str]) -> Callable[[dict[str, Path]], dict[str,
 _MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
     "digits": _digits.make_sample,
     "fashion": _fashion.make_sample,
+    "houses": _houses.make_sample,
     "iris": _iris.make_iris,
     "points": _points.make_points,
     "shapes": _shapes.make_shapes,
+    "tumours": _tumours.make_tumours,
 }
 _READERS: dict[str, Callable[[dict[str, Path]], dict[str, Any]]] = {
     "digits": _mnist_like(_digits.CLASS_NAMES),
     "fashion": _mnist_like(_fashion.CLASS_NAMES),
+    "houses": lambda paths: _houses.read_csv(paths["table"]),
 }
 
 _told: set[str] = set()  # data sets with a single version, which are announced once
@@ -95,6 +98,10 @@ def load(name: str, **options: Any) -> Dataset:
           full: MNIST (60,000 / 10,000).
         - ``"fashion"``: the same fields. Sample: drawings of the ten garments, generated
           (2,000 / 500); full: Fashion-MNIST (60,000 / 10,000).
+        - ``"houses"``: ``x_train`` (n, 8) float64, the columns ``feature_names``, NaN where one is not
+          known; ``category_train`` (n,) int64 into ``category_names``; ``y_train`` (n,) float64, median
+          house value in US dollars; ``x_test``, ``category_test``, ``y_test``. Sample: an invented coast
+          (2,000 / 500); full: California housing (16,512 / 4,128).
         - ``"iris"``: ``x`` (150, 4) float64 in cm, ``y`` (150,) int64 0..2, ``feature_names``,
           ``class_names``.
         - ``"points"``: see :func:`course_utils.data._points.make_points` for ``kind``, ``n``, ``noise``,
@@ -104,6 +111,8 @@ def load(name: str, **options: Any) -> Dataset:
           ``shift``; ``images`` (n, size, size, 3) uint8, ``label``, ``color`` and ``object_size`` (n,),
           ``masks`` (n, size, size) bool, ``boxes`` (n, 4), ``captions`` (n,), ``class_names``,
           ``color_names``.
+        - ``"tumours"``: ``x`` (569, 30) float64, ``y`` (569,) int64, 1 for malignant, ``feature_names``,
+          ``class_names``.
     **options
         Options of the data set.
 

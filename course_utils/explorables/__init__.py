@@ -10,15 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 _LAZY = {
     "ActivationExplorer": "activation_explorer",
+    "ChainRule": "chain_rule",
+    "GraphStepper": "graph_stepper",
+    "LossExplorer": "loss_explorer",
+    "MatrixViewer": "matrix_viewer",
+    "OptimizerRace": "optimizer_race",
     "PerceptronBoard": "perceptron_board",
     "Playground": "playground",
     "Quiz": "quiz",
 }
 
-__all__ = ["ActivationExplorer", "PerceptronBoard", "Playground", "Quiz"]
+__all__ = [
+    "ActivationExplorer",
+    "ChainRule",
+    "GraphStepper",
+    "LossExplorer",
+    "MatrixViewer",
+    "OptimizerRace",
+    "PerceptronBoard",
+    "Playground",
+    "Quiz",
+]
 
 if TYPE_CHECKING:
     from course_utils.explorables.activation_explorer import ActivationExplorer
+    from course_utils.explorables.chain_rule import ChainRule
+    from course_utils.explorables.graph_stepper import GraphStepper
+    from course_utils.explorables.loss_explorer import LossExplorer
+    from course_utils.explorables.matrix_viewer import MatrixViewer
+    from course_utils.explorables.optimizer_race import OptimizerRace
     from course_utils.explorables.perceptron_board import PerceptronBoard
     from course_utils.explorables.playground import Playground
     from course_utils.explorables.quiz import Quiz

@@ -205,6 +205,15 @@ async def _execute(lesson: Lesson, mode: str, on_cell: Callable[[Run, int, int],
     return run
 
 
+def default_jobs() -> int:
+    """One lesson for every processor, and for every 2 GB of free memory: none of them needs more.
+
+    Most of a lesson keeps one processor busy (imports, figures, NumPy), so that two at a time on two
+    processors take little longer than one alone.
+    """
+    return max(1, min(os.cpu_count() or 1, int(psutil.virtual_memory().available // 2e9)))
+
+
 def execute(
     chosen: list[Lesson],
     mode: str,
@@ -222,14 +231,13 @@ def execute(
     mode : str
         Data mode the lessons run in: "auto", "sample" or "full".
     jobs : int, optional
-        Lessons run at the same time; by default one for every two processors, because a lesson that
-        trains a network uses two.
+        Lessons run at the same time; by default see :func:`default_jobs`.
     fresh : bool
         Run also what has a kept copy.
     on_cell, on_done : callable
         Told of every cell that starts ``(run, index, number of cells)`` and of every lesson that ends.
     """
-    jobs = jobs or max(1, (os.cpu_count() or 2) // 2)
+    jobs = jobs or default_jobs()
     _common_files.cache_clear()
 
     async def work() -> list[Run]:

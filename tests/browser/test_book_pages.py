@@ -55,17 +55,37 @@ def test_every_widget_of_every_lesson_lives(visit, lesson):
     severe = [e["message"] for e in driver.get_log("browser") if e["level"] == "SEVERE"]
     assert not severe
 
+    driver.execute_async_script("MathJax.startup.promise.then(() => arguments[0]())")
+    faults = "return [...document.querySelectorAll('[data-mjx-error]')].map(e => e.dataset.mjxError)"
+    assert driver.execute_script(faults) == []
+    if lesson.number:
+        assert driver.execute_script("return document.querySelectorAll('mjx-container').length") > 10
 
-def test_mathematics_is_set(visit):
-    driver = visit("notebooks/1-foundations/01_perceptron.html")
-    from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(driver, 30).until(
-        lambda d: d.execute_script("return document.querySelectorAll('mjx-container').length") > 10
-    )
-    assert (
-        driver.execute_script("return document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0
-    )
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.id)
+def test_every_interactive_figure_reacts_to_keys_in_the_book(visit, lesson):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    driver = visit(page_of(lesson))
+    figures = driver.execute_script("return [...document.querySelectorAll('.cx:not(.cx-quiz)')]")
+    if not figures:
+        pytest.skip("this lesson has no interactive figure")
+    for figure in figures:
+        kind = figure.get_attribute("class")
+        content = (
+            "return arguments[0].innerHTML + [...arguments[0].querySelectorAll('input')].map(i => i.value)"
+        )
+        before = driver.execute_script(content, figure)
+        control = driver.execute_script(
+            "const c = arguments[0].querySelector('[data-cx-handle], input[type=range]');"
+            "c.scrollIntoView({block: 'center', behavior: 'instant'}); c.focus(); return c",
+            figure,
+        )
+        assert control is not None, f"{kind}: nothing to hold"
+        ActionChains(driver).send_keys(Keys.ARROW_RIGHT * 3).perform()
+        driver.execute_async_script("setTimeout(arguments[0], 150)")
+        assert driver.execute_script(content, figure) != before, f"{kind} does not react"
 
 
 def test_the_board_reacts_in_the_book(visit):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 
+CONSTANT = re.compile(r"[A-Z]+_?[A-Z][A-Z0-9_]*")
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
@@ -16,7 +18,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 def lesson_code(name: str) -> SimpleNamespace:
     """Run the imports and the top-level definitions of lesson ``name`` (``"01_perceptron"``), nothing else.
 
-    Constants in capitals are kept as well, because definitions use them. Of two definitions with one
+    Constants in capitals (``EPOCHS``, not arrays such as ``X`` or ``W1``) are kept as well, because
+    definitions use them. Of two definitions with one
     name the later wins, as in the notebook.
     """
     (path,) = NOTEBOOKS.glob(f"*/{name}.ipynb")
@@ -33,7 +36,7 @@ def lesson_code(name: str) -> SimpleNamespace:
             continue
         for node in tree.body:
             constant = isinstance(node, ast.Assign) and all(
-                isinstance(t, ast.Name) and t.id.isupper() for t in node.targets
+                isinstance(t, ast.Name) and CONSTANT.fullmatch(t.id) for t in node.targets
             )
             if constant or isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)):
                 wanted.append(node)
