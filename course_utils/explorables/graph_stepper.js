@@ -319,7 +319,9 @@ function render({ model, el }) {
     const values = model.get("values");
     sliders.replaceChildren();
     inputs = {};
-    for (const [name, value] of Object.entries(values)) {
+    for (const { kind, label: name } of nodes) { // in the expression's order; a saved state may be sorted by name
+      if (kind !== "variable") continue;
+      const value = values[name];
       const low = Math.min(-3, Math.floor(value));
       const high = Math.max(3, Math.ceil(value));
       inputs[name] = cx.slider({
