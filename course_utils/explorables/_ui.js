@@ -19,6 +19,7 @@
 //   ui.rich(text)                  DocumentFragment, `backticks` become <code>; never HTML
 //   ui.mulberry32(seed) -> () => number in [0, 1);  ui.gaussian(random) -> () => standard normal number
 //   ui.clamp(v, lo, hi), ui.fixed(v, digits)  ("-0.00" never appears, minus is "−"), ui.ticks([lo, hi], about)
+//   ui.number(v)  three significant digits as a person writes them: 0.105, 12.3, 3.2×10⁻⁸;  ui.superscript(-8) "⁻⁸"
 //   ui.uid(prefix)                 an id unique on the page, also over several figures (for label/for, aria-*)
 //   ui.marker(sign, r)             path data of a class marker round (0, 0): square for 1, circle for -1 or 0
 //   ui.color                       {blue, orange, green, purple, sky, red, grey, ink, soft, rule, grid, plot, bg,
@@ -94,6 +95,17 @@ const ui = (() => {
     if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "∞" : "−∞";
     const text = Math.abs(value).toFixed(digits);
     return value < 0 && Number(text) !== 0 ? "−" + text : text;
+  };
+  const superscript = (n) => String(n).replace(/./g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
+  const number = (value) => {
+    if (Number.isNaN(value)) return "–";
+    if (value === 0) return "0";
+    const sign = value < 0 ? "−" : "";
+    const size = Math.abs(value);
+    if (!Number.isFinite(size)) return `${sign}∞`;
+    if (size >= 0.001 && size < 9999.5) return sign + String(Number(size.toPrecision(3)));
+    const [digits, power] = size.toExponential(1).split("e");
+    return `${sign}${digits}×10${superscript(Number(power))}`;
   };
   const ticks = ([low, high], about = 5) => {
     const raw = (high - low) / about;
@@ -513,5 +525,5 @@ const ui = (() => {
     return self;
   }
 
-  return { h, svg, set, rich, mulberry32, gaussian, clamp, fixed, ticks, uid, marker, color, plane, shell };
+  return { h, svg, set, rich, mulberry32, gaussian, clamp, fixed, number, superscript, ticks, uid, marker, color, plane, shell };
 })();

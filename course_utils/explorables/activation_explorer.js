@@ -156,19 +156,6 @@ const ACT_EXPONENTS = [-12, 6]; // decades shown by the bars; what lies outside 
 const ACT_RANGES = { step: [-0.5, 1.5], sigmoid: [-0.5, 1.5], tanh: [-1.5, 1.5], identity: [-6.5, 6.5] };
 const ACT_STATE = ["function", "z", "depth", "weight", "bias"];
 
-// 0.105, 12.3, 3.2×10⁻⁸: three significant digits as a person writes them.
-function actNumber(value) {
-  if (value === 0) return "0";
-  const sign = value < 0 ? "−" : "";
-  const size = Math.abs(value);
-  if (!Number.isFinite(size)) return `${sign}∞`;
-  if (size >= 0.001 && size < 9999.5) return sign + String(Number(size.toPrecision(3)));
-  const [digits, power] = size.toExponential(1).split("e");
-  return `${sign}${digits}×10${actSuperscript(Number(power))}`;
-}
-const actSuperscript = (n) =>
-  String(n).replace(/./g, (c) => (c === "-" ? "⁻" : c === "+" ? "" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
-
 const actVerdict = (gradient) => {
   const size = Math.abs(gradient);
   if (size === 0) return "dead";
@@ -231,7 +218,7 @@ function render({ model, el }) {
     role: "slider",
     value: () => ({
       now: get("z"), min: -6, max: 6,
-      text: `z ${ui.fixed(get("z"))}, function ${actNumber(value())}, slope ${actNumber(slope())}`,
+      text: `z ${ui.fixed(get("z"))}, function ${ui.number(value())}, slope ${ui.number(slope())}`,
     }),
     point: (event) => plane.point(event),
     at: () => ({ x: get("z"), y: 0 }),
@@ -381,7 +368,7 @@ function render({ model, el }) {
     for (let e = low; e <= high; e += 3)
       marks.push(
         ui.svg("path", { class: e === 0 ? "act-one" : "cx-grid", d: `M${frame.left} ${Y(e)}h${frame.width}` }),
-        ui.svg("text", { class: "cx-tick", x: frame.left - 6, y: Y(e) + 4.5, "text-anchor": "end", text: e === 0 ? "1" : `10${actSuperscript(e)}` }));
+        ui.svg("text", { class: "cx-tick", x: frame.left - 6, y: Y(e) + 4.5, "text-anchor": "end", text: e === 0 ? "1" : `10${ui.superscript(e)}` }));
     const every = slot < 17 ? (slot < 10 ? 5 : 2) : 1;
     const drawn = [];
     chain.gradients.forEach((gradient, i) => {
@@ -413,7 +400,7 @@ function render({ model, el }) {
     const anchor = x > frame.left + frame.width - 60 ? "end" : x < frame.left + 60 ? "start" : "middle";
     const edge = anchor === "end" ? frame.left + frame.width - 5 : anchor === "start" ? frame.left + 5 : x;
     const y = exponent > 0 ? Math.max(frame.top + 16, Y(exponent) - 8) : Y(0) - 8;
-    if (gradient !== 0) drawn.push(ui.svg("text", { class: "act-bar-label cx-halo", x: edge, y, "text-anchor": anchor, text: actNumber(Math.abs(gradient)) }));
+    if (gradient !== 0) drawn.push(ui.svg("text", { class: "act-bar-label cx-halo", x: edge, y, "text-anchor": anchor, text: ui.number(Math.abs(gradient)) }));
     scale.replaceChildren(...marks);
     bars.replaceChildren(...drawn);
     ui.set(cover, { x: frame.left, y: frame.top, width: frame.width, height: frame.height });
@@ -456,14 +443,14 @@ function render({ model, el }) {
 
     const dead = Math.abs(d) < ACT_SATURATED;
     zOut.textContent = ui.fixed(z);
-    valueOut.textContent = actNumber(a);
-    slopeOut.textContent = actNumber(d);
+    valueOut.textContent = ui.number(a);
+    slopeOut.textContent = ui.number(d);
     knob.classList.toggle("act-dead", dead);
     verdict.textContent = d === 0
       ? "No gradient passes: a weight behind this unit learns nothing here."
       : dead
         ? "Gradient nearly zero: less than a twentieth of it passes back."
-        : `On its way back through this unit, the gradient is multiplied by ${actNumber(d)}.`;
+        : `On its way back through this unit, the gradient is multiplied by ${ui.number(d)}.`;
     verdict.classList.toggle("act-dead", dead);
 
     const chain = actChain(name, z, depth, weight, bias);
@@ -484,15 +471,15 @@ function render({ model, el }) {
       ui.h("span", { class: "act-together", text: "a = φ(w·a + b)" }),
       " that starts at this z");
     readout.textContent =
-      `Layer ${layer}: z = ${actNumber(chain.inputs[layer - 1])}, slope ${actNumber(chain.slopes[layer - 1])}` +
-      (layer > 1 ? `, so the gradient is multiplied by w·slope = ${actNumber(weight * chain.slopes[layer - 1])}` : "") +
-      `; size ${actNumber(Math.abs(chain.gradients[layer - 1]))}.`;
+      `Layer ${layer}: z = ${ui.number(chain.inputs[layer - 1])}, slope ${ui.number(chain.slopes[layer - 1])}` +
+      (layer > 1 ? `, so the gradient is multiplied by w·slope = ${ui.number(weight * chain.slopes[layer - 1])}` : "") +
+      `; size ${ui.number(Math.abs(chain.gradients[layer - 1]))}.`;
     const layersText = depth === 1 ? "1 layer" : `${depth} layers`;
     result.textContent = {
       dead: `After ${layersText}: exactly 0. The gradient is dead.`,
-      vanishes: `After ${layersText}: ${actNumber(Math.abs(last))}. The gradient vanishes.`,
-      explodes: `After ${layersText}: ${actNumber(Math.abs(last))}. The gradient explodes.`,
-      healthy: `After ${layersText}: ${actNumber(Math.abs(last))}. The gradient survives.`,
+      vanishes: `After ${layersText}: ${ui.number(Math.abs(last))}. The gradient vanishes.`,
+      explodes: `After ${layersText}: ${ui.number(Math.abs(last))}. The gradient explodes.`,
+      healthy: `After ${layersText}: ${ui.number(Math.abs(last))}. The gradient survives.`,
     }[kind];
     result.className = `act-result act-${kind}`;
     chainStage.dataset.last = String(last);
@@ -512,7 +499,7 @@ function render({ model, el }) {
     const lift = !below && toRight === rising ? 30 : 16;
     ui.set(tag, {
       x: px + (toRight ? 12 : -12), y: below ? py + 26 : py - lift,
-      "text-anchor": toRight ? "start" : "end", text: `slope ${actNumber(d)}`,
+      "text-anchor": toRight ? "start" : "end", text: `slope ${ui.number(d)}`,
     });
     tag.classList.toggle("act-hidden", !below && py - lift < plane.top + 12); // the panel says it too
     const x = px + (toRight ? room / 2 : -room / 2);

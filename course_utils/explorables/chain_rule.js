@@ -57,17 +57,6 @@ const CHN_LARGEST = 0.5; // dx is 0.5 times a power of ten
 const CHN_DECADES = -12;
 const CHN_STATE = ["inner", "outer", "x", "dx", "secant"];
 
-// 0.105, 12.3, 3.2×10⁻⁸: three significant digits as a person writes them.
-function chnNumber(value) {
-  if (value === 0) return "0";
-  const sign = value < 0 ? "−" : "";
-  const size = Math.abs(value);
-  if (size >= 0.001 && size < 9999.5) return sign + String(Number(size.toPrecision(3)));
-  const [digits, power] = size.toExponential(1).split("e");
-  const raised = String(Number(power)).replace(/./g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
-  return `${sign}${digits}×10${raised}`;
-}
-
 function render({ model, el }) {
   const cx = ui.shell(el, {
     kind: "chain",
@@ -145,7 +134,7 @@ function render({ model, el }) {
       const at = chnChain(get("inner"), get("outer"), get("x"));
       return {
         now: get("x"), min: -CHN_LIMIT, max: CHN_LIMIT,
-        text: `x ${ui.fixed(get("x"))}, slopes ${chnNumber(at.slope_inner)} and ${chnNumber(at.slope_outer)}, product ${chnNumber(at.slope)}`,
+        text: `x ${ui.fixed(get("x"))}, slopes ${ui.number(at.slope_inner)} and ${ui.number(at.slope_outer)}, product ${ui.number(at.slope)}`,
       };
     },
     point: (event) => plot.plane.point(event),
@@ -167,7 +156,7 @@ function render({ model, el }) {
   const nudgeGrip = cx.handle(nudged, {
     label: "Nudged point: x plus dx",
     role: "slider",
-    value: () => ({ now: get("dx"), min: 0, max: CHN_LARGEST, text: `dx ${chnNumber(get("dx"))}` }),
+    value: () => ({ now: get("dx"), min: 0, max: CHN_LARGEST, text: `dx ${ui.number(get("dx"))}` }),
     point: (event) => plots[0].plane.point(event),
     at: () => ({ x: get("x") + get("dx"), y: 0 }),
     move: (p, event) => put({ dx: clampDx(Math.max(0.01, (event.type === "keydown" ? p.x + p.y : p.x) - get("x"))) }, false),
@@ -223,7 +212,7 @@ function render({ model, el }) {
   const fromPlace = (e) => clampDx(CHN_LARGEST * 10 ** e);
   const slider = cx.slider({
     label: "nudge dx", min: CHN_DECADES, max: 0, step: 0.1, value: place(get("dx")),
-    format: () => chnNumber(get("dx")),
+    format: () => ui.number(get("dx")),
     onInput: (e) => { put({ dx: fromPlace(e) }, false); slider.set(e); },
     onChange: () => { model.save_changes(); say(); },
   });
@@ -326,18 +315,18 @@ function render({ model, el }) {
       nodes.push(rect("chn-really", really, y + 3, 16));
       if (i < 2) {
         const slope = i ? at.slope_outer : at.slope_inner;
-        nodes.push(ui.svg("text", { class: "chn-times cx-halo", x: zero, y: y + 43, "text-anchor": "middle", text: `× slope ${chnNumber(slope)}` }));
+        nodes.push(ui.svg("text", { class: "chn-times cx-halo", x: zero, y: y + 43, "text-anchor": "middle", text: `× slope ${ui.number(slope)}` }));
       }
     });
     ui.set(bars, {
       width: total, height: 154, viewBox: `0 0 ${total} 154`,
-      "aria-label": `Bars: dx ${chnNumber(dx)}, dy ${chnNumber(step.says_dy)} by the slopes and ${chnNumber(step.dy)} really, dL ${chnNumber(step.says_dL)} by the slopes and ${chnNumber(step.dL)} really`,
+      "aria-label": `Bars: dx ${ui.number(dx)}, dy ${ui.number(step.says_dy)} by the slopes and ${ui.number(step.dy)} really, dL ${ui.number(step.says_dL)} by the slopes and ${ui.number(step.dL)} really`,
     });
     bars.replaceChildren(...nodes);
     for (const [name, says, really] of rows) {
-      cells[name][0].textContent = chnNumber(says);
-      cells[name][1].textContent = chnNumber(really);
-      cells[name][2].textContent = name === "dx" ? "" : chnNumber(really - says);
+      cells[name][0].textContent = ui.number(says);
+      cells[name][1].textContent = ui.number(really);
+      cells[name][2].textContent = name === "dx" ? "" : ui.number(really - says);
     }
   }
 
@@ -374,21 +363,21 @@ function render({ model, el }) {
     ui.set(nudged, { transform: `translate(${plots[0].plane.X(x + dx)} ${plots[0].plane.Y(at.y + step.dy)})` });
     nudged.classList.toggle("chn-hidden", dx < 0.005);
     const slopes = [["slope of y by x", at.slope_inner], ["slope of L by y", at.slope_outer], ["slope of L by x", at.slope]];
-    plots.forEach((plot, i) => plot.slope.replaceChildren(`${slopes[i][0]}: `, ui.h("b", { text: chnNumber(slopes[i][1]) })));
+    plots.forEach((plot, i) => plot.slope.replaceChildren(`${slopes[i][0]}: `, ui.h("b", { text: ui.number(slopes[i][1]) })));
     drawBars(at, step, dx);
 
     const kink = (inner === "relu" && x === 0) || (outer === "relu" && at.y === 0);
-    const lines = [ui.h("span", {}, `${chnNumber(at.slope_inner)} × ${chnNumber(at.slope_outer)} = `, ui.h("b", { text: chnNumber(at.slope) }),
+    const lines = [ui.h("span", {}, `${ui.number(at.slope_inner)} × ${ui.number(at.slope_outer)} = `, ui.h("b", { text: ui.number(at.slope) }),
       ", the slope of L by x.")];
     if (kink) lines.push(ui.h("span", { text: "ReLU has a kink here and no slope. The 0 is what frameworks put in its place." }));
     if (kind === "off") {
       const error = step.dL - step.says_dL;
-      lines.push(ui.h("span", { text: `For dx = ${chnNumber(dx)} it says dL = ${chnNumber(step.says_dL)}. Really L changes by ${chnNumber(step.dL)}${error === 0 ? "." : `, off by ${chnNumber(error)}.`}` }));
+      lines.push(ui.h("span", { text: `For dx = ${ui.number(dx)} it says dL = ${ui.number(step.says_dL)}. Really L changes by ${ui.number(step.dL)}${error === 0 ? "." : `, off by ${ui.number(error)}.`}` }));
     } else {
       const measured = chnQuotient(inner, outer, x, dx, kind);
       const rule = kind === "forward" ? "(L(x + h) − L(x)) / h" : "(L(x + h) − L(x − h)) / 2h";
-      lines.push(ui.h("span", {}, `Secant with h = ${chnNumber(dx)}: ${rule} = `, ui.h("b", { text: chnNumber(measured) }),
-        `, error ${chnNumber(measured - at.slope)}.`));
+      lines.push(ui.h("span", {}, `Secant with h = ${ui.number(dx)}: ${rule} = `, ui.h("b", { text: ui.number(measured) }),
+        `, error ${ui.number(measured - at.slope)}.`));
     }
     result.replaceChildren(...lines.flatMap((line) => [line, " "]));
     result.classList.toggle("chn-kink", kink);

@@ -183,19 +183,7 @@ function gsLayout(nodes) {
 
 export const math = { parse: gsParse, run: gsRun, lastStep: gsLastStep, layout: gsLayout };
 
-// 0.105, 12.3, 3.2×10⁻⁸: three significant digits as a person writes them.
-function gsNumber(value) {
-  if (value === null || value === undefined) return "";
-  if (Number.isNaN(value)) return "none";
-  if (value === 0) return "0";
-  const minus = value < 0 ? "−" : "";
-  const size = Math.abs(value);
-  if (!Number.isFinite(size)) return `${minus}∞`;
-  if (size >= 0.001 && size < 9999.5) return minus + String(Number(size.toPrecision(3)));
-  const [digits, exponent] = size.toExponential(1).split("e");
-  const raised = exponent.replace("+", "").replace(/./g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
-  return `${minus}${digits}×10${raised}`;
-}
+const gsNumber = (value) => (value === null ? "" : Number.isNaN(value) ? "none" : ui.number(value));
 const gsBracket = (value) => (value < 0 ? `(${gsNumber(value)})` : gsNumber(value));
 
 // What an operation computes, in numbers: "0.8 × 1.5".

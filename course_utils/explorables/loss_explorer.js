@@ -40,15 +40,13 @@ export const math = {
   entropy: lossEntropy,
 };
 
-const lossSuperscript = (n) => String(n).replace(/./g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
-
 // 0.705, 4×10⁻⁵: three decimals, and a power of ten where these would read 0.000.
 function lossNumber(value) {
   const size = Math.abs(value);
   if (size < 1e-300) return "0";
   if (size >= 0.0005) return ui.fixed(value, size >= 100 ? 1 : size >= 10 ? 2 : 3);
   const [digits, power] = size.toExponential(0).split("e");
-  return `${value < 0 ? "−" : ""}${digits}×10${lossSuperscript(Number(power))}`;
+  return `${value < 0 ? "−" : ""}${digits}×10${ui.superscript(Number(power))}`;
 }
 const lossSigned = (value) => (value > 0 ? "+" : "") + lossNumber(value);
 

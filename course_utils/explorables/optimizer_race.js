@@ -152,15 +152,7 @@ export const math = {
 const RACE_STATE = ["surface", "optimizers", "learning_rate", "adaptive_rate", "start", "condition", "step"];
 const RACE_FLOOR = -8; // the loss axis ends at 10^-8
 
-// 0.0123, 4.5, 3.2×10⁻⁸ as a person writes them.
-function raceNumber(value) {
-  if (!Number.isFinite(value)) return "∞";
-  if (value === 0) return "0";
-  if (value >= 0.001 && value < 9999.5) return String(Number(value.toPrecision(3)));
-  const [digits, power] = value.toExponential(1).split("e");
-  return `${digits}×10${raceSuper(Number(power))}`;
-}
-const raceSuper = (n) => String(n).replace(/./g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
+const raceNumber = (value) => ui.number(Number.isFinite(value) ? value : Infinity);
 const raceRate = (v) => String(Number(v.toPrecision(2)));
 
 function render({ model, el }) {
