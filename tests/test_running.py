@@ -84,6 +84,12 @@ def test_a_failing_cell_is_named_and_the_rest_runs(make, workshop):
     assert not again.cached, "a failed run must not be kept"
 
 
+def test_a_mode_in_which_every_lesson_failed_has_no_table(make):
+    bad = make("01_bad", "1 / 0")
+    report.save(execute.execute([bad], "full"), "full")
+    assert report.as_markdown().startswith("No lesson has been run yet")
+
+
 def test_a_dying_kernel_is_reported(make):
     lesson = make("01_dies", "#!md # Dies", "import os; os._exit(3)")
     (run,) = execute.execute([lesson], "sample")
