@@ -118,6 +118,27 @@ def close(
     return array
 
 
+def several(value: Any, *names: str) -> tuple[Any, ...]:
+    """Unpack a function's several results, one for each of ``names``, in that order.
+
+    Raises
+    ------
+    NotAttempted
+        If ``value`` or one of the results is the stub's ``...``.
+    NotYet
+        If it is ``None``, not a tuple or list, or of another length.
+    """
+    attempted(value)
+    wanted = f"{len(names)}, in this order: {', '.join(names)}"
+    if value is None:
+        raise NotYet(f"The function returned None; it should return {wanted} (is the `return` missing?).")
+    is_tuple = isinstance(value, (tuple, list))
+    if not is_tuple or len(value) != len(names):
+        what = f"{len(value)} results" if is_tuple else f"a single {type(value).__name__}"
+        raise NotYet(f"The function returned {what}; it should return {wanted}.")
+    return tuple(attempted(part) for part in value)
+
+
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call the learner's function; raise :class:`NotAttempted` if it returns the stub's ``...``."""
     attempted(function)

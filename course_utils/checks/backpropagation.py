@@ -6,23 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from course_utils.checks._engine import NotYet, as_array, attempted, call, exercise, expect
+from course_utils.checks._engine import NotYet, as_array, call, exercise, expect, several
 
 Array = np.ndarray
 
 
 def _same(got: Array, other: Array) -> bool:
     return got.shape == np.shape(other) and np.allclose(got, other, rtol=1e-5, atol=1e-8)
-
-
-def _several(value: Any, names: list[str]) -> list[Any]:
-    """The parts of a returned tuple, one for each name."""
-    if value is None:
-        raise NotYet("The function returned None (is the `return` missing?).")
-    if not isinstance(value, (tuple, list)) or len(value) != len(names):
-        what = f"{len(value)} results" if isinstance(value, (tuple, list)) else f"a {type(value).__name__}"
-        raise NotYet(f"The function returned {what}; it should return {', '.join(names)}, in this order.")
-    return [attempted(part) for part in value]
 
 
 def _hold(got: Array, wanted: Array, name: str) -> None:
@@ -128,7 +118,7 @@ def dense_backward(answer: Any) -> None:
             rng.normal(size=(m, inputs)),
             rng.normal(size=(inputs, units)),
         )
-        parts = _several(call(answer, grad_Z.copy(), X.copy(), W.copy()), names)
+        parts = several(call(answer, grad_Z.copy(), X.copy(), W.copy()), *names)
         grad_X, grad_W, grad_b = (as_array(part, name) for part, name in zip(parts, names, strict=True))
         label = f"For a batch of {m}, {inputs} inputs and {units} units: "
         right_X, right_W, right_b = grad_Z @ W.T, X.T @ grad_Z, grad_Z.sum(axis=0)
@@ -232,7 +222,7 @@ def repaired_backward(answer: Any) -> None:
             rng.normal(size=1),
         )
         kept = [array.copy() for array in params]
-        parts = _several(call(answer, X.copy(), y.copy(), params), names)
+        parts = several(call(answer, X.copy(), y.copy(), params), *names)
         got = [as_array(part, name) for part, name in zip(parts, names, strict=True)]
         expect(
             all(np.array_equal(a, b) for a, b in zip(params, kept, strict=True)),
@@ -306,7 +296,7 @@ def shared_backward(answer: Any) -> None:
     for m, d, k in ((6, 4, 3), (5, 3, 3)):
         grad_Y, X = rng.normal(size=(m, d)), rng.normal(size=(m, d))
         W, b = rng.normal(size=(d, k)), rng.normal(size=k)
-        parts = _several(call(answer, grad_Y.copy(), X.copy(), W.copy(), b.copy()), names)
+        parts = several(call(answer, grad_Y.copy(), X.copy(), W.copy(), b.copy()), *names)
         grad_X, grad_W, grad_b = (as_array(part, name) for part, name in zip(parts, names, strict=True))
         H = np.tanh(X @ W + b)
         grad_H = grad_Y @ W

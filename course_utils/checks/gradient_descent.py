@@ -7,19 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from course_utils.checks._engine import NotYet, as_array, call, close, exercise, expect
+from course_utils.checks._engine import NotYet, as_array, call, close, exercise, expect, several
 
 Array = np.ndarray
-
-
-def _tuple_of(value: Any, count: int, names: str) -> tuple[Any, ...]:
-    """The parts of a returned tuple; raise NotYet if it is not a tuple of ``count``."""
-    if value is None:
-        raise NotYet(f"The function returned None; it should return {names} (is the `return` missing?).")
-    if not isinstance(value, (tuple, list)) or len(value) != count:
-        have = f"{len(value)} values" if isinstance(value, (tuple, list)) else f"one {type(value).__name__}"
-        raise NotYet(f"The function returned {have}; it should return {count} arrays: {names}.")
-    return tuple(value)
 
 
 def _random_hessian(eigenvalues: Array, seed: int) -> Array:
@@ -122,7 +112,7 @@ def nesterov_step(answer: Any) -> None:
             "Your function changed the arrays that it was given. Return new ones: `velocity *= ...` works in "
             "place, `velocity = ...` does not.",
         )
-        new_theta, new_velocity = _tuple_of(value, 2, "theta and velocity")
+        new_theta, new_velocity = several(value, "theta", "velocity")
         got_theta = as_array(new_theta, "The new theta", shape=(3,))
         got_velocity = as_array(new_velocity, "The new velocity", shape=(3,))
 
@@ -236,7 +226,7 @@ def adam_step(answer: Any) -> None:
             "Your function changed the arrays that it was given. Return new ones: `mean *= ...` works in "
             "place, `mean = ...` does not.",
         )
-        parts = _tuple_of(value, 3, "theta, mean and square")
+        parts = several(value, "theta", "mean", "square")
         names = ("theta", "mean", "square")
         got_theta, got_mean, got_square = (
             as_array(part, f"The new {name}", shape=shape) for part, name in zip(parts, names, strict=True)

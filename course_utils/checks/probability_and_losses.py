@@ -6,25 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from course_utils.checks._engine import NotYet, as_array, attempted, call, close, exercise, expect
+from course_utils.checks._engine import NotYet, as_array, call, close, exercise, expect, several
 
 Array = np.ndarray
 
 
 def _sigmoid(z: Array) -> Array:
     return 0.5 * (1 + np.tanh(z / 2))
-
-
-def _pair(value: Any, first: str, second: str) -> tuple[Any, Any]:
-    """Two results in the stated order."""
-    if value is None:
-        raise NotYet("The result is None: the function has to return its results (is the `return` missing?).")
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise NotYet(
-            f"The function should return two things, {first} and {second}, but it returned "
-            f"{'a single ' + type(value).__name__ if not isinstance(value, (tuple, list)) else len(value)}."
-        )
-    return attempted(tuple(value))
 
 
 # ---------------------------------------------------------------------------- a Gaussian's surprise
@@ -127,7 +115,7 @@ def padded_cross_entropy(answer: Any) -> None:
     padded = np.where(np.arange(9) % 3 == 1, -1, full)
     for labels, label in ((full, "without padding"), (padded, "with three padded examples of nine")):
         value = call(answer, labels.copy(), logits.copy())
-        loss, gradient = _pair(value, "the loss", "the gradient")
+        loss, gradient = several(value, "the loss", "the gradient")
         loss = as_array(loss, f"The loss {label}")
         expect(loss.shape == (), f"The loss {label} has shape {loss.shape}; the mean is one number.")
         gradient = as_array(gradient, f"The gradient {label}", shape=(9, 5))
@@ -177,7 +165,7 @@ def padded_cross_entropy(answer: Any) -> None:
 
     large = np.array([[3000.0, 0.0, -3000.0], [0.0, 1.0, 2.0]])
     with np.errstate(all="ignore"):
-        loss, gradient = _pair(call(answer, np.array([2, -1]), large), "the loss", "the gradient")
+        loss, gradient = several(call(answer, np.array([2, -1]), large), "the loss", "the gradient")
     loss = as_array(loss, "The loss for logits of 3000", shape=())
     gradient = as_array(gradient, "The gradient for logits of 3000", shape=(2, 3))
     expect(
@@ -218,7 +206,7 @@ def logistic_gradient(answer: Any) -> None:
     X, w, b = rng.normal(0, 1, (11, 4)), rng.normal(0, 1, 4), 0.7
     labels = rng.integers(0, 2, 11)
     value = call(answer, X.copy(), labels.copy(), w.copy(), b)
-    grad_w, grad_b = _pair(value, "grad_w", "grad_b")
+    grad_w, grad_b = several(value, "grad_w", "grad_b")
     grad_w = as_array(grad_w, "grad_w")
     expect(
         grad_w.shape == (4,),
@@ -261,7 +249,7 @@ def logistic_gradient(answer: Any) -> None:
     big = np.array([[3000.0], [-3000.0]])
     with np.errstate(over="raise", invalid="raise"):
         try:
-            grad_w, _ = _pair(call(answer, big, np.array([0, 0]), np.array([1.0]), 0.0), "grad_w", "grad_b")
+            grad_w, _ = several(call(answer, big, np.array([0, 0]), np.array([1.0]), 0.0), "grad_w", "grad_b")
         except FloatingPointError:
             raise NotYet(
                 "For scores of 3000 the exponential overflowed. 1 / (1 + exp(−z)) does so for large negative z; "
@@ -294,7 +282,7 @@ def poisson_loss(answer: Any) -> None:
     rng = np.random.default_rng(2)
     z = rng.normal(0.5, 0.8, 8)
     y = np.array([0, 1, 3, 2, 7, 0, 4, 1])
-    loss, gradient = _pair(call(answer, y.copy(), z.copy()), "the loss", "the gradient")
+    loss, gradient = several(call(answer, y.copy(), z.copy()), "the loss", "the gradient")
     loss = as_array(loss, "The loss")
     expect(loss.shape == (), f"The loss has shape {loss.shape}; the mean over the examples is one number.")
     gradient = as_array(gradient, "The gradient", shape=(8,))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from course_utils.checks import _progress
-from course_utils.checks._engine import NotYet, as_array, call, close, exercise
+from course_utils.checks._engine import NotAttempted, NotYet, as_array, call, close, exercise, several
 
 
 def _double_solution(x):
@@ -69,6 +69,17 @@ def test_shapes_are_named():
         as_array(np.zeros(3), "points", shape=(None, 2))
     with pytest.raises(NotYet, match=r"w\[1\] is 5 here; it should be 2 \(1 of 3"):
         close([1, 5, 3], [1, 2, 3], "w")
+
+
+def test_several_results_are_unpacked_or_named():
+    assert several([1, 2], "the loss", "the gradient") == (1, 2)
+    for value, said in ((None, "return` missing"), (1.5, "a single float"), ((1, 2, 3), "3 results")):
+        with pytest.raises(NotYet, match=said) as caught:
+            several(value, "the loss", "the gradient")
+        assert "2, in this order: the loss, the gradient" in str(caught.value)
+    for value in (..., (..., ...), (1.5, ...)):
+        with pytest.raises(NotAttempted):
+            several(value, "the loss", "the gradient")
 
 
 def test_showing(capsys):

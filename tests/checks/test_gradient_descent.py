@@ -102,7 +102,7 @@ CASES = {
             (_nesterov(theta=lambda t, a, v, b, rg: t + b * v - rg), "class `Nesterov`"),
             (_nesterov(theta=lambda t, a, v, b, rg: t - v), "against the velocity"),
             (lambda *args: _nesterov()(*args)[::-1], "wrong order"),
-            (lambda *args: _nesterov()(*args)[0], "2 arrays"),
+            (lambda *args: _nesterov()(*args)[0], "it should return 2"),
             (_in_place, "changed the arrays"),
             (lambda *args: None, "return"),
         ],
@@ -129,7 +129,7 @@ CASES = {
             (_adam(square=lambda s, g, b2, t, m: b2 * s + (1 - b2) * m**2), "square of the mean"),
             (_adam(square=lambda s, g, b2, t, m: np.abs(b2 * s + (1 - b2) * g)), "without being squared"),
             (_adam_in_place, "changed the arrays"),
-            (lambda *args: _adam()(*args)[0], "3 arrays"),
+            (lambda *args: _adam()(*args)[0], "it should return 3"),
         ],
     ),
     "rate_from_products": Case(

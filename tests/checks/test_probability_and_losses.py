@@ -135,7 +135,7 @@ CASES = {
             (lambda y, z: _right_loss(y, z, _padded(y, z, count=9)[1]), "divided by all 9 examples"),
             (_not_zero_in_padding, "padded row"),
             (lambda y, z: _padded(y, z, naive=True), "log-sum-exp"),
-            (lambda y, z: _padded(y, z)[0], "two things"),
+            (lambda y, z: _padded(y, z)[0], "it should return 2"),
             (lambda y, z: (_padded(y, z)[0], _padded(y, z)[1].sum(axis=1)), "shape (9, 5)"),
             (lambda y, z: None, "return"),
             (lambda y, z: (1.0, np.zeros(z.shape)), "should be"),
@@ -154,7 +154,7 @@ CASES = {
             (_logistic(lambda z, y: _sigmoid(z) - y, bias=False), "b had no effect"),
             (_bias_summed, "grad_w is right"),
             (_overflowing, "overflowed"),
-            (lambda X, y, w, b: _logistic_gradient_solution(X, y, w, b)[0], "two things"),
+            (lambda X, y, w, b: _logistic_gradient_solution(X, y, w, b)[0], "it should return 2"),
             (
                 lambda X, y, w, b: (_logistic_gradient_solution(X, y, w, b)[0][:, None], 0.0),
                 "shape of w",
@@ -178,7 +178,7 @@ CASES = {
             (_poisson(gradient=lambda y, z: (1 - y / np.exp(z)) / len(y)), "with respect to λ"),
             (_poisson(gradient=lambda y, z: (z - y) / len(y)), "log-rate with the count"),
             (_poisson(loss=lambda y, z: 1.0), "each factor"),
-            (lambda y, z: _poisson_loss_solution(y, z)[0], "two things"),
+            (lambda y, z: _poisson_loss_solution(y, z)[0], "it should return 2"),
         ],
     ),
 }
