@@ -32,6 +32,7 @@ HELP = """usage: python course.py COMMAND [options]
   run [LESSON ..]  run lessons and report time, memory and results
   book             build the web book into book/_build/html
   test [ARGS ..]   run the tests (ARGS go to pytest)
+  grade PS         mark what was handed in for an assignment; also: collect, export, teach
   doctor           look at this machine and say what to repair
   progress         show which exercises and quizzes you have done
   backends         add PyTorch and JAX, which lesson 11 compares with TensorFlow

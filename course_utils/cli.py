@@ -7,7 +7,9 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
+from urllib.parse import quote
 
+from course_utils.grading import commands as grading
 from course_utils.lessons.catalogue import CourseError, Lesson, find, lessons, root
 
 MODES = ("auto", "sample", "full")
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
 
     test = command("test", _test, "run the tests; further arguments go to pytest", add_help=False)
     test.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest")
+
+    grading.add(command)
 
     command("doctor", _doctor, "look at this machine and say what to repair")
     command("progress", _progress, "show which exercises and quizzes you have done")
@@ -175,7 +179,8 @@ def _lab(options: argparse.Namespace) -> int:
     from course_utils.lessons import lab
 
     (lesson, *_) = find([options.lesson])
-    return lab.serve(lesson, port=options.port, browser=not options.no_browser)
+    page = "lab/tree/" + quote(lesson.path.relative_to(root()).as_posix())
+    return lab.serve(page, folder=root(), port=options.port, browser=not options.no_browser)
 
 
 def _doctor(options: argparse.Namespace) -> int:

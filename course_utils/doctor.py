@@ -151,6 +151,18 @@ def browser_for_tests() -> Iterator[Finding]:
         yield Finding("note", "no chromium with chromedriver: the browser tests are skipped")
 
 
+def sandbox() -> Iterator[Finding]:
+    """Whether assignments can be graded here; learners need none of it."""
+    from course_utils.grading import sandbox as grading
+
+    try:
+        grading.check()
+    except CourseError as error:
+        yield Finding("note", "no sandbox, which only teachers need, to grade assignments", str(error))
+    else:
+        yield Finding("ok", "a sandbox for grading assignments")
+
+
 def address() -> Iterator[Finding]:
     url, branch = repository()
     if "/example/" in url:
@@ -161,7 +173,7 @@ def address() -> Iterator[Finding]:
 
 
 LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    python_version, packages, tensorflow, folders, data_mode, kernel, browser_for_tests, address,
+    python_version, packages, tensorflow, folders, data_mode, kernel, browser_for_tests, sandbox, address,
 )  # fmt: skip
 
 

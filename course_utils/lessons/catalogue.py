@@ -92,6 +92,11 @@ class Lesson:
         return {}
 
 
+def assignments() -> list[Path]:
+    """The source notebooks of all assignments, by name."""
+    return sorted(root().glob("assignments/source/*/*.ipynb"))
+
+
 def lessons() -> list[Lesson]:
     """All lessons in the order of their numbers."""
     found = [p for p in (root() / "notebooks").glob("*/*.ipynb") if _FILE.fullmatch(p.name)]

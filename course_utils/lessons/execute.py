@@ -80,7 +80,7 @@ def _common_files() -> tuple[list[Path], list[Path]]:
     """Files every lesson's outputs may depend on, and the check files, which belong to one lesson each."""
     top = root()
     package = top / "course_utils"
-    aside = {package / "cli.py", package / "lessons"}
+    aside = {package / "cli.py", package / "lessons", package / "grading"}
     common, checks = [top / "requirements.txt"], []
     for folder in (package, top / "data"):
         for path in sorted(folder.rglob("*")):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from course_utils.lessons.catalogue import CourseError, Lesson, lessons, repository, root
+from course_utils.lessons.catalogue import CourseError, Lesson, assignments, lessons, repository, root
 
 CELL_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 ADDRESS = re.compile(r"https://github\.com/([A-Za-z0-9-]+)/([A-Za-z0-9._-]+)")
@@ -86,15 +86,45 @@ def formatted(lesson: Lesson) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def formatted_assignment(path: Path) -> str:
+    """An assignment's file content in the one form; nbgrader's metadata and tags stay.
+
+    Raises
+    ------
+    CourseError
+        If it is not a readable notebook, or a cell has no readable id.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise CourseError(f"{path} is not a readable notebook: {error}") from error
+    notebook.metadata = nbformat.from_dict(_METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        if not CELL_ID.fullmatch(cell.get("id", "")):
+            raise CourseError(f"{path.stem}: cell id {cell.get('id')!r} is not made of readable words.")
+        cell.source = cell.source.strip("\n")
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key in ("nbgrader", "tags")}
+        )
+        if cell.cell_type == "code":
+            cell.execution_count, cell.outputs = None, []
+        if cell.id == "set-up":
+            cell.source = set_up_source()
+    nbformat.validate(notebook)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
 def format_all(*, check: bool = False) -> list[Path]:
     """Write every notebook in the one form; return those that were not in it (``check``: write nothing)."""
     changed = []
-    for lesson in lessons():
-        text = formatted(lesson)
-        if lesson.path.read_text(encoding="utf-8") != text:
-            changed.append(lesson.path)
+    texts = [(lesson.path, formatted(lesson)) for lesson in lessons()]
+    texts += [(path, formatted_assignment(path)) for path in assignments()]
+    for path, text in texts:
+        if path.read_text(encoding="utf-8") != text:
+            changed.append(path)
             if not check:
-                lesson.path.write_text(text, encoding="utf-8", newline="\n")
+                path.write_text(text, encoding="utf-8", newline="\n")
     return changed
 
 
@@ -114,7 +144,7 @@ def set_repository(address: str) -> list[Path]:
     new_slug = f"{new[1]}/{new[2]}"
     top = root()
     files = [top / "pyproject.toml", *top.glob("*.md"), *top.glob("book/*.md"), *top.glob("book/*.yml")]
-    files += [lesson.path for lesson in lessons()]
+    files += [*(lesson.path for lesson in lessons()), *assignments()]
     changed = []
     whole = re.compile(re.escape(old_slug) + r"(?![A-Za-z0-9-])")
     for file in files:

@@ -1,4 +1,4 @@
-"""Opening the course in JupyterLab, with an address that a person can use wherever the server runs."""
+"""Opening JupyterLab on the lessons or the assignments, with an address that a person can use wherever the server runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import time
 import urllib.request
 import webbrowser
 from pathlib import Path
-from urllib.parse import quote
 
-from course_utils.lessons.catalogue import CourseError, Lesson, root
+from course_utils.lessons.catalogue import CourseError
 
 _PATIENCE = 60  # seconds until a server that does not listen is given up
 
 
-def command(port: int | None) -> list[str]:
+def command(port: int | None, folder: Path) -> list[str]:
     """The JupyterLab command line; as root (in a container) with the leave that Jupyter asks for."""
-    line = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root()}"]
+    line = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={folder}"]
     line += ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]
     # Nothing is asked of any other machine: no look for updates, no news.
     line += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"]
@@ -32,8 +31,8 @@ def command(port: int | None) -> list[str]:
     return line
 
 
-def _address(since: float, lesson: Lesson) -> str | None:
-    """The address of the lesson once the server started after ``since`` has written down where it listens."""
+def _address(since: float, page: str, folder: Path) -> str | None:
+    """The address of the page once the server started after ``since`` has written down where it listens."""
     from jupyter_core.paths import jupyter_runtime_dir
 
     for file in Path(jupyter_runtime_dir()).glob("jpserver-*.json"):
@@ -43,9 +42,8 @@ def _address(since: float, lesson: Lesson) -> str | None:
             server = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # being written, or gone again
             continue
-        if Path(server.get("root_dir", "")) == root() and _answers(server["url"]):
-            inside = quote(lesson.path.relative_to(root()).as_posix())
-            return f"{server['url']}lab/tree/{inside}?token={server['token']}"
+        if Path(server.get("root_dir", "")) == folder and _answers(server["url"]):
+            return f"{server['url']}{page}?token={server['token']}"
     return None
 
 
@@ -59,8 +57,18 @@ def _answers(url: str) -> bool:
         return False
 
 
-def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> int:
-    """Start JupyterLab at ``lesson``, say where it is, and stay until it ends.
+def serve(page: str, *, folder: Path, port: int | None = None, browser: bool = True) -> int:
+    """Start JupyterLab in ``folder``, say where its ``page`` is, and stay until it ends.
+
+    Parameters
+    ----------
+    page : str
+        Path after the server's address, quoted, such as ``lab/tree/README.md``.
+    folder : Path
+        What the server shows and where it starts.
+    port : int, optional
+    browser : bool
+        Open the page in a browser.
 
     Raises
     ------
@@ -72,14 +80,14 @@ def serve(lesson: Lesson, *, port: int | None = None, browser: bool = True) -> i
             'JupyterLab is missing: install the course with its extra `all` (`pip install -e ".[all]"`).'
         )
     since = time.time() - 1
-    server = subprocess.Popen(command(port), cwd=root())
+    server = subprocess.Popen(command(port, folder), cwd=folder)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: as by Ctrl-C
     try:
         until = time.monotonic() + _PATIENCE
         address = None
         while address is None and time.monotonic() < until and server.poll() is None:
             time.sleep(0.1)
-            address = _address(since, lesson)
+            address = _address(since, page, folder)
         if address is None:
             raise CourseError("JupyterLab did not start; what it printed above says why.")
         print(f"\n  The course is open at\n\n  {address}\n\n  To stop it, press Ctrl-C here.\n", flush=True)
