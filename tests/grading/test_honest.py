@@ -14,7 +14,7 @@ from tests.grading.toy import SOLUTION_SECRET, Course, answers, needs_sandbox  #
 
 pytestmark = pytest.mark.usefixtures("needs_sandbox")
 
-LIMITS = Limits(cell_seconds=15, call_seconds=10, total_seconds=90)
+LIMITS = Limits(cell_seconds=30, call_seconds=20, total_seconds=120)
 
 # Student -> what is theirs in it, and the marks for it.
 HONEST = {

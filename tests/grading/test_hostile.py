@@ -53,7 +53,7 @@ def graded(tmp_path_factory):
             own = dataclasses.replace(hostile.limits(assignment), file_mb=64 + os.getpid() / 2**23)
             before = {process.pid for process in psutil.Process().children(recursive=True)}
             begun = time.monotonic()
-            lines = around.course.grade(assignment, jobs=2, limits=own)
+            lines = around.course.grade(assignment, jobs=3, limits=own)
             seconds = time.monotonic() - begun
             time.sleep(0.5)
             left = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
@@ -93,11 +93,15 @@ def test_hostile_submission(case, graded):
 
 
 @pytest.mark.parametrize(
-    ("assignment", "student"), [(name, student) for name, honest in HONEST.items() for student in honest]
+    ("assignment", "student"),
+    [(name, student) for name, honest in HONEST.items() for student in (*honest, "other")],
 )
 def test_honest_submission_beside_them(assignment, student, graded):
     run = graded(assignment)
-    assert run.marks[student] == HONEST[assignment][student][1], run.lines[student].why
+    expected = HONEST[assignment].get(student, HONEST[assignment]["a-able"])[
+        1
+    ]  # "other" is attacked, and able
+    assert run.marks[student] == expected, run.lines[student].why
     assert hostile.active_content(run.course.autograded(student, assignment)) == []
 
 
