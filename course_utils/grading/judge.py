@@ -332,7 +332,7 @@ class Judge:
         try:
             return self.notebook.look(name)
         except StudentError as error:
-            return "unfit", str(error)
+            return "stopped", str(error)
 
     def _bind(self, name: str, kind: str, found: Any = None) -> None:
         self.names.pop(name, None)
@@ -340,6 +340,8 @@ class Judge:
         if kind == "value":
             # By name, so that the stand-in outlives a process that is replaced.
             self.names[name] = self.notebook.stand_in(name, name) if _is_stand_in(found) else found
+        elif kind == "stopped":
+            self.absent[name] = found
         elif kind == "unfit":
             self.absent[name] = f"{name}: {found}"
         else:

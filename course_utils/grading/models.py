@@ -1,12 +1,13 @@
 """A Keras model crosses to the judge as architecture and weights, and is rebuilt from Keras's own layers only.
 
-:func:`pack` runs in the student's process; nothing rests on its honesty. :func:`unpack` runs in the judge and never
-hands Keras what came: it writes a configuration of its own that holds only what is listed below, so that Keras's
-loader has no name to import, no function to look up, no file to open and no bytecode to run. The known attacks on that
-loader (CVE-2024-3660, CVE-2025-1550, -8747, -9905, -9906, -12058) each need one of these.
+:func:`pack` runs in the student's process; nothing rests on its honesty. :func:`unpack` runs in the judge. It copies
+what came into a configuration that holds only what is listed below, puts Sequential and functional models together
+itself, and asks Keras's loader for single layers and operations of known names. So that loader has no name to import,
+no function to look up, no file to open and no bytecode to run: the known attacks on it (CVE-2024-3660, CVE-2025-1550,
+-8747, -9905, -9906, -12058) each need one of these.
 
-Memory is bounded before it is allocated: the configuration is first built in a ``keras.StatelessScope``, where
-weights have shapes but no values, and these shapes have to be those of the arrays that came.
+Memory is bounded before it is allocated: the model is first built in a ``keras.StatelessScope``, where weights have
+shapes but no values, and these shapes have to be those of the arrays that came.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from course_utils.grading.errors import NotPlain
 MAX_NUMBER = 10**6  # any single whole number: units, a dimension, an index
 MAX_LAYERS = 500  # in all, those of nested models included
 MAX_CALLS = 1000  # of layers, in all
-MAX_STACK = 100  # layers of one Sequential: Keras builds it anew for each
 MAX_NESTING = 8  # models and wrappers in one another
 MAX_VALUES = 200_000  # of the configuration
 
@@ -79,13 +79,14 @@ OPERATIONS = {
     "keras.src.activations.activations": _words("Mish ReLU"),
 }
 
-_MODELS = {
+_MODELS = {  # module and class that a configuration names
     ("keras", "Sequential"): "Sequential",
     ("keras.models", "Sequential"): "Sequential",
     ("keras.src.models.functional", "Functional"): "Functional",
     ("keras.models", "Functional"): "Functional",
 }
-_MODULE_OF = {"Sequential": "keras", "Functional": "keras.src.models.functional"}
+_KINDS = frozenset(_MODELS.values())
+_INNER = ("layer", "backward_layer", "cell", "cells")  # arguments that are layers
 
 _PARTS = {
     "initializer": (
@@ -136,7 +137,7 @@ def pack(model: Any) -> dict[str, Any]:
         If it is a class of the student's own, or has a part that :func:`unpack` would refuse.
     """
     cls = type(model)
-    if cls.__name__ not in _MODULE_OF or not str(cls.__module__).startswith("keras."):
+    if cls.__name__ not in _KINDS or not str(cls.__module__).startswith("keras."):
         raise NotPlain(
             f"a model must be Sequential or functional to be checked here: {_shown(cls.__name__)} is a class of its own"
         )
@@ -171,7 +172,7 @@ def unpack(tree: dict[str, Any]) -> Any:
     if type(tree) is not dict or tree.keys() != {"class", "config", "weights"}:
         raise _odd("it has other parts than class, config and weights")
     kind, weights = tree["class"], tree["weights"]
-    if type(kind) is not str or kind not in _MODULE_OF:
+    if type(kind) is not str or kind not in _KINDS:
         raise NotPlain("a model must be Sequential or functional to be checked here")
     if type(weights) is not list or any(type(array) is not np.ndarray for array in weights):
         raise _odd("its weights are not arrays")
@@ -179,7 +180,7 @@ def unpack(tree: dict[str, Any]) -> Any:
 
     _check_weights(_shapes(checked), weights)
     try:
-        model = keras.saving.deserialize_keras_object(copy.deepcopy(checked))
+        model = _build(checked)
         leaves = list(_leaves(model, checked))
         for variable, array in zip((w for leaf in leaves for w in leaf.weights), weights, strict=True):
             variable.assign(array)
@@ -189,6 +190,81 @@ def unpack(tree: dict[str, Any]) -> Any:
     except Exception as error:
         raise NotPlain(f"Keras cannot rebuild the model: {_reason(error)}") from None
     return model
+
+
+def _build(part: dict[str, Any]) -> Any:
+    """The layer, operation or model of a part of a copied configuration."""
+    import keras
+
+    kind, config = part["class_name"], part["config"]
+    if kind == "Sequential":
+        model = keras.Sequential([_build(layer) for layer in config["layers"]], name=config["name"])
+        if "build_input_shape" in config and not model.built:
+            model.build(config["build_input_shape"])
+        return model
+    if kind == "Functional":
+        return _build_functional(config)
+    if any(config.get(key) is not None for key in _INNER):
+        inner = {key: config[key] for key in _INNER if config.get(key) is not None}
+        built = {key: [*map(_build, of)] if type(of) is list else _build(of) for key, of in inner.items()}
+        return getattr(keras.layers, kind)(**copy.deepcopy({**config, **dict.fromkeys(inner)}) | built)
+    return keras.saving.deserialize_keras_object(_object(part["module"], kind, copy.deepcopy(config)))
+
+
+def _build_functional(config: dict[str, Any]) -> Any:
+    """Call the layers of a functional model in order.
+
+    Not by Keras's own loader: up to 3.14 it takes an IndexError in a layer for an input that is still to come, and
+    tries again without end.
+    """
+    import keras
+
+    layers = {part["name"]: _build(part) for part in config["layers"]}
+    calls = {part["name"]: iter(part["inbound_nodes"]) for part in config["layers"]}
+    made: dict[str, list[list[Any]]] = {name: [] for name in layers}  # outputs of each layer, of each call
+    for part in config["layers"]:
+        if part["class_name"] == "InputLayer":
+            made[part["name"]].append(keras.tree.flatten(layers[part["name"]].output))
+
+    def argument(value: Any) -> Any:
+        if type(value) is list:
+            return [argument(item) for item in value]
+        if type(value) is not dict:
+            return value
+        kind, of = value.get("class_name"), value.get("config")
+        if kind == "__keras_tensor__":
+            name, call, index = of["keras_history"]
+            return made[name][call][index]
+        if kind == "__slice__":
+            return slice(of["start"], of["stop"], of["step"])
+        if kind == "__ellipsis__":
+            return ...
+        return {key: argument(item) for key, item in value.items()}
+
+    for name in config["order"]:
+        call = next(calls[name])
+        args = [argument(item) for item in call["args"]]
+        kwargs = {key: argument(item) for key, item in call["kwargs"].items()}
+        made[name].append(keras.tree.flatten(layers[name](*args, **kwargs)))
+
+    models = {part["name"] for part in config["layers"] if part["class_name"] == "Functional"}
+
+    def end(value: Any) -> Any:
+        if type(value) is dict:
+            return {key: end(item) for key, item in value.items()}
+        if type(value[0]) is not str:
+            return [end(item) for item in value]
+        name, call, index = value
+        return made[name][call - (name in models)][
+            index
+        ]  # Keras counts a model's own making as its first call
+
+    return keras.Model(
+        inputs=end(config["input_layers"]),
+        outputs=end(config["output_layers"]),
+        name=config["name"],
+        trainable=config["trainable"],
+    )
 
 
 def _shapes(checked: dict[str, Any]) -> list[tuple[tuple[int, ...], str]]:
@@ -204,7 +280,7 @@ def _shapes(checked: dict[str, Any]) -> list[tuple[tuple[int, ...], str]]:
     def build() -> None:
         try:
             with keras.StatelessScope(initialize_variables=False):
-                model = keras.saving.deserialize_keras_object(copy.deepcopy(checked))
+                model = _build(checked)
                 variables = [w for leaf in _leaves(model, checked) for w in leaf.weights]
                 result.append([(tuple(w.shape), keras.backend.standardize_dtype(w.dtype)) for w in variables])
         except Exception as error:
@@ -239,7 +315,7 @@ def _leaves(model: Any, tree: dict[str, Any]) -> Iterator[Any]:
         layer = layers.get(part.get("name", part["config"].get("name")))
         if layer is None:  # an input of a Sequential, or an operation: both have no weights
             continue
-        if part["class_name"] in _MODULE_OF:
+        if part["class_name"] in _KINDS:
             yield from _leaves(layer, part)
         else:
             yield layer
@@ -252,7 +328,9 @@ class _Copy:
         self.values = 0
         self.layers = 0
         self.calls = 0
-        self.tensors = 0  # of the call being copied
+        self.tensors: list[
+            tuple[str, int]
+        ] = []  # layer and call that made each input of the call being copied
 
     def model(self, kind: str, config: Any, depth: int) -> dict[str, Any]:
         config = self.fields(config)
@@ -261,21 +339,22 @@ class _Copy:
             raise _odd("it has no list of layers")
         clean: dict[str, Any] = {"name": self.name(config.get("name"))}
         if kind == "Sequential":
-            if len(parts) > MAX_STACK:
-                raise NotPlain(f"the model has more than {MAX_STACK} layers in one Sequential")
             clean["layers"] = [self.layer(part, depth + 1) for part in parts]
             if config.get("build_input_shape") is not None:
                 clean["build_input_shape"] = self.plain(config["build_input_shape"], "build_input_shape")
             names = [part["config"]["name"] for part in clean["layers"]]
         else:
             clean["trainable"] = config.get("trainable") is not False
-            clean["layers"] = [self.called(part, depth + 1) for part in parts]
+            needs: list[list[list[tuple[str, int]]]] = []  # of each layer, of each call: the calls before it
+            clean["layers"] = [self.called(part, depth + 1, needs) for part in parts]
             clean["input_layers"] = self.ends(config.get("input_layers"), 0)
             clean["output_layers"] = self.ends(config.get("output_layers"), 0)
             names = [part["name"] for part in clean["layers"]]
         if len(set(names)) != len(names):
             raise _odd("two layers have one name")
-        return _object(_MODULE_OF[kind], kind, clean)
+        if kind == "Functional":
+            clean["order"] = _order(clean["layers"], needs)
+        return _object("keras.models", kind, clean)
 
     def layer(self, part: Any, depth: int) -> dict[str, Any]:
         """A layer, cell or model: an entry of ``layers``, or the inner layer of a wrapper."""
@@ -304,8 +383,8 @@ class _Copy:
             raise NotPlain("the model has a Normalization layer over several axes: use one axis")
         return _object(module, name, config)
 
-    def called(self, part: Any, depth: int) -> dict[str, Any]:
-        """A layer or operation of a functional model, with its calls."""
+    def called(self, part: Any, depth: int, needs: list[list[list[tuple[str, int]]]]) -> dict[str, Any]:
+        """A layer or operation of a functional model, with its calls; adds to ``needs`` what these are called on."""
         module, name = self.reference(part)
         if name in OPERATIONS.get(module, ()):
             self.layers += 1
@@ -321,14 +400,18 @@ class _Copy:
         if self.calls > MAX_CALLS:
             raise NotPlain(f"the model calls its layers more than {MAX_CALLS} times")
         clean["name"] = self.name(part.get("name"))
-        clean["inbound_nodes"] = [self.call(node) for node in calls]
+        clean["inbound_nodes"] = []
+        needs.append([])
+        for node in calls:
+            self.tensors = []
+            clean["inbound_nodes"].append(self.call(node))
+            needs[-1].append(self.tensors)
         return clean
 
     def call(self, node: Any) -> dict[str, Any]:
         node = self.fields(node)
         if node.keys() != {"args", "kwargs"} or type(node["args"]) not in (list, tuple):
             raise _odd("a layer is called with other things than args and kwargs")
-        self.tensors = 0
         args = [self.argument(item, 0) for item in node["args"]]
         kwargs = {self.key(key): self.argument(item, 0) for key, item in self.fields(node["kwargs"]).items()}
         if not self.tensors:  # it would compute at once, with numbers of any size
@@ -349,13 +432,14 @@ class _Copy:
         _, kind = self.reference(value)
         config = self.fields(value.get("config"))
         if kind == "__keras_tensor__":
-            self.tensors += 1
+            history = self.end(config.get("keras_history"))
+            self.tensors.append((history[0], history[1]))
             return {
                 "class_name": kind,
                 "config": {
                     "shape": self.plain(config.get("shape"), "shape"),
                     "dtype": self.dtype(config.get("dtype")),
-                    "keras_history": self.end(config.get("keras_history")),
+                    "keras_history": history,
                 },
             }
         if kind == "__slice__":
@@ -407,12 +491,10 @@ class _Copy:
         part = key.rpartition("_")[2]
         if part in _PARTS:
             return self.part(part, value)
-        if key in ("layer", "backward_layer", "cell"):
+        if key in _INNER:
+            if type(value) is list:
+                return [self.layer(item, depth + 1) for item in value]
             return self.layer(value, depth + 1)
-        if key in ("layers", "cells"):
-            if type(value) is not list:
-                raise _odd(f"{key} is not a list")
-            return [self.layer(item, depth + 1) for item in value]
         return self.plain(value, key)
 
     def activation(self, value: Any, depth: int) -> Any:
@@ -490,6 +572,24 @@ class _Copy:
         if self.values > MAX_VALUES:
             raise NotPlain("the model's configuration is too long")
         return value
+
+
+def _order(layers: list[dict[str, Any]], needs: list[list[list[tuple[str, int]]]]) -> list[str]:
+    """The layers' names in an order in which they can be called, once for each call."""
+    made = {layer["name"]: int(layer["class_name"] == "InputLayer") for layer in layers}
+    waiting = [(layer["name"], calls[::-1]) for layer, calls in zip(layers, needs, strict=True) if calls]
+    order: list[str] = []
+    while waiting:
+        before = len(order)
+        for name, calls in waiting:
+            while calls and all(call < made.get(layer, 0) for layer, call in calls[-1]):
+                calls.pop()
+                made[name] += 1
+                order.append(name)
+        if len(order) == before:
+            raise _odd("its layers wait for one another, or for one that is not there")
+        waiting = [entry for entry in waiting if entry[1]]
+    return order
 
 
 def _object(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:

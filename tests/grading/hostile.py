@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -152,7 +154,7 @@ def changing(change: Callable[[Notebook], Any]) -> Build:
 
     def build(folder: Path, notebook: Notebook, place: Place) -> None:
         changed = change(notebook)
-        _write(folder, notebook if changed is None else changed)
+        _write(folder, changed if isinstance(changed, str | bytes | dict) else notebook)
 
     return build
 
@@ -708,6 +710,26 @@ case(
     print("sees the judge:", "grading." + "judge" in seen, "sees the grader:", "py" + "test" in seen)
     """),
     check=shows("softmax", "'USER': 'student'", "sees the judge: False sees the grader: False"),
+)
+case(
+    "reads-keys",
+    "searches the kernel's keyrings for keys of the account that grades, and reads the kernel's messages",
+    FULL,
+    softmax=after("""
+    import ctypes
+    import platform
+
+    libc = ctypes.CDLL(None)
+    keyctl = {"x86_64": 250, "aarch64": 219}.get(platform.machine(), -1)
+    found = []
+    for ring in range(-1, -9, -1):
+        content = ctypes.create_string_buffer(100)
+        if (key := libc.syscall(keyctl, 10, ring, b"user", b"course-test", 0)) > 0:
+            found += [key, libc.syscall(keyctl, 11, key, content, 100), content.value]
+    messages = ctypes.create_string_buffer(1000)
+    print("found:", found, libc.klogctl(3, messages, 1000), messages.value)
+    """),
+    check=shows("softmax", "found: [] -1 b''"),
 )
 case(
     "links-inside",
@@ -1347,16 +1369,11 @@ case(
 
 # --- Metadata -------------------------------------------------------------------------------------------------------
 
+# Three fields at once: it is one submission each, and what happens to one does not depend on the others.
 FIELDS = (
-    "grade",
-    "grade_id",
-    "locked",
-    "points",
-    "schema_version",
-    "solution",
-    "task",
-    "checksum",
-    "cell_type",
+    ("grade", "grade_id", "locked"),
+    ("points", "schema_version", "solution"),
+    ("task", "checksum", "cell_type"),
 )
 _OTHER = {"grade": "yes", "grade_id": ["softmax"], "locked": 0, "points": "1e9", "schema_version": {"a": 3},
           "solution": None, "task": [True], "checksum": 17, "cell_type": {"code": 1}}  # fmt: skip
@@ -1370,32 +1387,31 @@ _ORDER = (
 )
 
 
-def _mangled(name: str) -> Build:
+def _mangled(fields: tuple[str, ...]) -> Build:
     """Each of four ways to mangle a field, on solutions and tests."""
 
     def change(notebook: Notebook) -> str:
         deleted, renamed, retyped, doubled = (
             [find(notebook, cell_id)["metadata"]["nbgrader"] for cell_id in ids] for ids in _ORDER
         )
-        for meta in deleted:
-            meta.pop(name, None)
-        for meta in renamed:
-            meta[name.upper()] = meta.pop(name, 1)
-        for meta in retyped:
-            meta[name] = _OTHER[name]
-        for meta in doubled:
-            meta[f"{name}-again"] = _SECOND[name]
-        return json.dumps(notebook).replace(f'"{name}-again"', f'"{name}"')
+        for name in fields:
+            for meta in deleted:
+                meta.pop(name, None)
+            for meta in renamed:
+                meta[name.upper()] = meta.pop(name, 1)
+            for meta in retyped:
+                meta[name] = _OTHER[name]
+            for meta in doubled:
+                meta[f"{name}-again"] = _SECOND[name]
+        return json.dumps(notebook).replace('-again"', '"')
 
     return changing(change)
 
 
-for name in FIELDS:
+for fields in FIELDS:
+    listed = ", ".join(f"`{name}`" for name in fields)
     case(
-        f"field-{name.replace('_', '-')}",
-        f"`{name}` deleted, renamed, retyped, doubled",
-        FULL,
-        _mangled(name),
+        f"fields-{'-'.join(fields)}", f"{listed}: deleted, renamed, retyped, doubled", FULL, _mangled(fields)
     )
 
 
@@ -1498,16 +1514,15 @@ case(
                 find(notebook, here)["metadata"]["nbgrader"].update(grade_id=there)
                 for here, there in (("softmax", "slope"), ("slope", "softmax"))
             ]
-            and None
         )
     ),
 )
-for tag in ("skip-execution", "raises-exception", "remove-cell", "demo", "nbgrader-skip"):
+for tags in (["skip-execution"], ["raises-exception", "remove-cell", "demo", "nbgrader-skip", "hide-input"]):
     case(
-        f"tag-{tag}",
-        f"the tag `{tag}` on every cell, and a wrong answer",
+        f"tags-{tags[0]}",
+        f"the tags {', '.join(tags)} on every cell, and a wrong answer",
         lost("softmax"),
-        _cheating(lambda one, tag=tag: one["metadata"].update(tags=[tag])),
+        _cheating(lambda one, tags=tags: one["metadata"].update(tags=tags)),
     )
 case(
     "cell-types",
@@ -1562,7 +1577,7 @@ case(
     lost("slope"),
     changing(
         lambda notebook: (
-            [notebook["cells"].remove(find(notebook, cell_id)) for cell_id in ("slope", "imports")] and None
+            [notebook["cells"].remove(find(notebook, cell_id)) for cell_id in ("slope", "imports")]
         )
     ),
 )
@@ -1593,7 +1608,6 @@ case(
                     ("imports", {"a": 1}),
                 )
             ]
-            and None
         )
     ),
 )
@@ -2016,6 +2030,12 @@ case(
 # --- Models ---------------------------------------------------------------------------------------------------------
 
 
+def _messages(course: Course, student: str, *texts: str) -> None:
+    """What each test of the model assignment says, in order."""
+    for test, text in zip(MODEL_FULL, texts, strict=False):
+        shows(test, text, assignment="toy-model")(course, student)
+
+
 def model(name: str, about: str, points: Points, source: str, check: Check | None = None) -> None:
     case(name, about, points, assignment="toy-model", build_network=source, check=check)
 
@@ -2023,18 +2043,8 @@ def model(name: str, about: str, points: Points, source: str, check: Check | Non
 NO_NETWORK = lost("network", of=MODEL_FULL)
 
 model(
-    "lambda-layer",
-    "a Lambda layer that gives what the tests want",
-    NO_NETWORK,
-    """
-    def build_network():
-        return keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: keras.ops.ones((5, 3)) / 3)])
-    """,
-    check=shows("network-output", "Lambda", assignment="toy-model"),
-)
-model(
-    "own-layer",
-    "a layer of a class of its own, registered with Keras and named Dense",
+    "own-code-in-models",
+    "a Lambda layer, a layer of a class of its own that passes for Keras's, a model of a class of its own",
     NO_NETWORK,
     """
     @keras.saving.register_keras_serializable(package="keras.layers", name="Dense")
@@ -2043,28 +2053,28 @@ model(
             return keras.ops.ones((5, 3)) / 3
 
 
-    def build_network():
-        return keras.Sequential([keras.Input((4,)), Dense(8), Dense(3)])
-    """,
-)
-model(
-    "own-model",
-    "a model of a class of its own",
-    NO_NETWORK,
-    """
     class Network(keras.Model):
         def __init__(self):
             super().__init__()
-            self.hidden = keras.layers.Dense(8, activation="relu")
-            self.out = keras.layers.Dense(3, activation="softmax")
+            self.only = keras.layers.Dense(3, activation="softmax")
 
         def call(self, x):
-            return self.out(self.hidden(x))
+            return self.only(x)
+
+
+    def lambda_network():
+        return keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: keras.ops.ones((5, 3)) / 3)])
+
+
+    networks = [lambda_network, lambda: keras.Sequential([keras.Input((4,)), Dense(8), Dense(3)]), Network]
 
 
     def build_network():
-        return Network()
+        return networks.pop(0)()
     """,
+    check=lambda course, student: _messages(
+        course, student, "has a Lambda layer", "not one of Keras's layers, ", "class of its own"
+    ),
 )
 model(
     "lying-model",
@@ -2139,13 +2149,7 @@ forged += [
 """
     + answers("toy-model")["build-network"],
     double="def double(x):\n    return build_network()",
-    check=lambda course, student: (
-        [
-            shows(test, text, assignment="toy-model")(course, student)
-            for test, text in zip(MODEL_FULL, ("Lambda", "Popen", "activation", "initializer"), strict=True)
-        ]
-        and None
-    ),
+    check=lambda course, student: _messages(course, student, "Lambda", "Popen", "activation", "initializer"),
 )
 model(
     "forged-model-size",
@@ -2163,17 +2167,22 @@ model(
     "an object that passes for a Keras model until it is asked what it is built from",
     NO_NETWORK,
     """
-    class Sequential:
+    class Model:
+        __module__ = "keras.src.models.model"
+
+
+    class Sequential(Model):
         __module__ = "keras.src.models.sequential"
         layers = []
 
         def get_config(self):
-            raise SystemExit
+            raise SystemExit("asked")
 
 
     def build_network():
         return Sequential()
     """,
+    check=shows("network-output", "SystemExit: asked", assignment="toy-model"),
 )
 
 
@@ -2239,6 +2248,14 @@ def active_content(notebook: Notebook) -> list[str]:
     return found
 
 
+def _keep_key(secret: str) -> None:
+    """Keep a key in the kernel, in a session keyring of this process's own such as a login makes."""
+    add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}.get(platform.machine(), (-1, -1))
+    libc = ctypes.CDLL(None)
+    libc.syscall(keyctl, 1, None)
+    libc.syscall(add_key, b"user", b"course-test", secret.encode(), len(secret), -3)
+
+
 class Surroundings:
     """A course with honest and hostile submissions, and everything around it that must stay as it is.
 
@@ -2291,6 +2308,7 @@ class Surroundings:
             path.write_text(GRADERS_SECRET)
             self._open.callback(path.unlink, missing_ok=True)
             files.append(path)
+        _keep_key(GRADERS_SECRET)
         os.environ["COURSE_TEST_SECRET"] = GRADERS_SECRET
         self._open.callback(os.environ.pop, "COURSE_TEST_SECRET", None)
 
@@ -2361,7 +2379,8 @@ def limits(assignment: str) -> Any:
     from course_utils.grading.sandbox import Limits
 
     if assignment == "toy":
-        return Limits(cell_seconds=2, call_seconds=2, total_seconds=25, memory_mb=600, address_space_mb=4096)
+        time = {"cell_seconds": 2, "call_seconds": 2, "total_seconds": 25}
+        return Limits(**time, memory_mb=400, address_space_mb=4096, temporary_mb=96)
     return Limits(cell_seconds=20, call_seconds=20, total_seconds=90)
 
 

@@ -25,7 +25,7 @@ HONEST = {
         "h-released": (None, dict.fromkeys(FULL, 0)),
         "z-able": ({}, FULL),
     },
-    "toy-model": {"a-able": ({}, MODEL_FULL), "z-able": ({}, MODEL_FULL)},
+    "toy-model": {"a-able": ({}, MODEL_FULL)},
 }
 
 
