@@ -13,7 +13,7 @@ import pytest
 
 from tests.grading import hostile
 from tests.grading.hostile import CASES, FULL, MODEL_FULL, lost
-from tests.grading.toy import needs_sandbox  # noqa: F401
+from tests.grading.toy import needs_sandbox, started_since  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("needs_sandbox")
 
@@ -56,7 +56,7 @@ def graded(tmp_path_factory):
             lines = around.course.grade(assignment, jobs=3, limits=own)
             seconds = time.monotonic() - begun
             time.sleep(0.5)
-            left = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
+            left = started_since(before)
             left += _of_this_batch(f'"file_mb": {own.file_mb}')
             done[assignment] = SimpleNamespace(
                 around=around,

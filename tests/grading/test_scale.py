@@ -7,7 +7,7 @@ import pytest
 
 from course_utils.grading import batch
 from course_utils.grading.errors import GradingError
-from tests.grading.toy import Course, needs_sandbox  # noqa: F401
+from tests.grading.toy import Course, needs_sandbox, started_since  # noqa: F401
 
 distributed = pytest.importorskip("distributed")
 
@@ -35,8 +35,7 @@ def test_workers_give_the_same_marks_and_leave_nothing_running(tmp_path, cluster
         "s3": 10,
         "s4": 10,
     }
-    left = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
-    _, alive = psutil.wait_procs(left, timeout=10)
+    _, alive = psutil.wait_procs(started_since(before), timeout=10)
     assert alive == []
     assert {line.what for line in course.grade(scheduler=cluster.scheduler_address).values()} == {"unchanged"}
 

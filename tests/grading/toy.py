@@ -6,6 +6,7 @@ back out of nbgrader's gradebook.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 # What no student may ever see; each lies where a submission would have to break out to read it.
@@ -314,6 +316,17 @@ class Course:
             parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
             parts += output.get("traceback", [])
         return "\n".join("".join(part) for part in parts)
+
+
+def started_since(before: set[int]) -> list[psutil.Process]:
+    """Processes below this one that are neither among ``before`` nor started by those (a browser starts some at any time)."""
+    now = psutil.Process().children(recursive=True)
+    theirs: set[int] = set()
+    for process in now:
+        if process.pid in before:
+            with contextlib.suppress(psutil.Error):
+                theirs |= {child.pid for child in process.children(recursive=True)}
+    return [process for process in now if process.pid not in before | theirs]
 
 
 @pytest.fixture(scope="session")
