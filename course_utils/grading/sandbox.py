@@ -255,12 +255,23 @@ def check() -> None:
     _how()
 
 
+@lru_cache(maxsize=1)
+def _remove_left_groups(trees: tuple[str, ...]) -> None:
+    """Remove what graders left that were killed; once is enough. A group with processes in it cannot be removed."""
+    for tree in trees:
+        for folder in (_CGROUPS / tree).glob("course-*-*"):
+            grader = folder.name.split("-")[1]
+            with contextlib.suppress(OSError):
+                if not Path("/proc", grader).exists() and time.time() - folder.stat().st_mtime > 60:
+                    folder.rmdir()
+
+
 class _ControlGroup:
     """A control group around one sandbox, where this account may make one; else it does nothing."""
 
     def __init__(self, limits: Limits) -> None:
         self.folders: list[Path] = []
-        name = f"course-{uuid.uuid4().hex[:12]}"
+        name = f"course-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         memory = limits.memory_mb * 2**20
         if (_CGROUPS / "cgroup.controllers").is_file():  # version 2: one tree
             wanted = {".": {"memory.max": memory, "memory.swap.max": 0, "pids.max": 8 * limits.processes}}
@@ -269,6 +280,7 @@ class _ControlGroup:
                 "memory": {"memory.limit_in_bytes": memory},
                 "pids": {"pids.max": 8 * limits.processes},
             }
+        _remove_left_groups(tuple(wanted))
         for tree, settings in wanted.items():
             folder = _CGROUPS / tree / name
             try:

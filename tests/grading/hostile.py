@@ -193,11 +193,13 @@ while True:
     except BaseException:
         pass
 """
-SPINNING = """
+CATCHING = """
+import time
+
 while True:
     try:
         while True:
-            pass
+            time.sleep(0.001)
     except BaseException:
         pass
 """
@@ -218,7 +220,7 @@ case(
     lost("slope"),
     slope="def slope(x, y):\n    while True:\n        pass",
 )
-case("loop-catching", "an endless loop that catches BaseException", lost("softmax"), softmax=SPINNING)
+case("loop-catching", "an endless loop that catches BaseException", lost("softmax"), softmax=CATCHING)
 case(
     "loop-without-signals",
     "switches off alarm and signals, then sleeps for ever",
@@ -2042,11 +2044,12 @@ def model(name: str, about: str, points: Points, source: str, check: Check | Non
 
 NO_NETWORK = lost("network", of=MODEL_FULL)
 
-model(
+case(
     "own-code-in-models",
-    "a Lambda layer, a layer of a class of its own that passes for Keras's, a model of a class of its own",
-    NO_NETWORK,
-    """
+    "a Lambda layer, a layer and a model of classes of its own, an object that passes for a model until it is asked",
+    dict.fromkeys(MODEL_FULL, 0),
+    assignment="toy-model",
+    build_network="""
     @keras.saving.register_keras_serializable(package="keras.layers", name="Dense")
     class Dense(keras.layers.Dense):
         def call(self, x):
@@ -2072,8 +2075,29 @@ model(
     def build_network():
         return networks.pop(0)()
     """,
+    double="""
+    class Model:
+        __module__ = "keras.src.models.model"
+
+
+    class Sequential(Model):
+        __module__ = "keras.src.models.sequential"
+        layers = []
+
+        def get_config(self):
+            raise SystemExit("asked")
+
+
+    def double(x):
+        return Sequential()
+    """,
     check=lambda course, student: _messages(
-        course, student, "has a Lambda layer", "not one of Keras's layers, ", "class of its own"
+        course,
+        student,
+        "has a Lambda layer",
+        "not one of Keras's layers, ",
+        "class of its own",
+        "SystemExit: asked",
     ),
 )
 model(
@@ -2162,29 +2186,6 @@ forged.append([start] + [layer("Dense", name=f"a{n}", units=10**6, dtype="float3
     + answers("toy-model")["build-network"],
     check=shows("network-output", "4 arrays of weights by its layers, but 0 came", assignment="toy-model"),
 )
-model(
-    "false-model",
-    "an object that passes for a Keras model until it is asked what it is built from",
-    NO_NETWORK,
-    """
-    class Model:
-        __module__ = "keras.src.models.model"
-
-
-    class Sequential(Model):
-        __module__ = "keras.src.models.sequential"
-        layers = []
-
-        def get_config(self):
-            raise SystemExit("asked")
-
-
-    def build_network():
-        return Sequential()
-    """,
-    check=shows("network-output", "SystemExit: asked", assignment="toy-model"),
-)
-
 
 # --- What all of them attack, and what comes of it ------------------------------------------------------------------
 

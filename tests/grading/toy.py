@@ -151,7 +151,7 @@ def _test(cell_id: str, source: str, points: float) -> dict[str, Any]:
 
 def toy() -> Notebook:
     """The NumPy assignment as a teacher wrote it: 10 points by tests and 2 by hand."""
-    plot = "plt.plot(softmax(np.array([[0.0, 1.0, 2.0]]))[0])\nplt.show()"
+    plot = "plt.figure(figsize=(2, 1))\nplt.axis('off')\nplt.plot(softmax(np.array([[0.0, 1.0, 2.0]]))[0])\nplt.show()"
     return notebook(
         cell("title", "# Toy", "markdown"),
         cell("imports", "import matplotlib.pyplot as plt\nimport numpy as np", locked=True),
