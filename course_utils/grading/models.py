@@ -106,6 +106,8 @@ _ACTIVATIONS = _words(
     "sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold",
 )
 
+_ACTIVATION_LAYERS = _words("ELU LeakyReLU PReLU ReLU Softmax")
+
 _DTYPES = _words(
     "float16 float32 float64 bfloat16 mixed_float16 mixed_bfloat16 bool",
     "int8 int16 int32 int64 uint8 uint16 uint32",
@@ -204,8 +206,8 @@ def _build(part: dict[str, Any]) -> Any:
         return model
     if kind == "Functional":
         return _build_functional(config)
-    if any(config.get(key) is not None for key in _INNER):
-        inner = {key: config[key] for key in _INNER if config.get(key) is not None}
+    inner = {key: config[key] for key in _INNER if config.get(key) is not None}
+    if inner:
         built = {key: [*map(_build, of)] if type(of) is list else _build(of) for key, of in inner.items()}
         return getattr(keras.layers, kind)(**copy.deepcopy({**config, **dict.fromkeys(inner)}) | built)
     return keras.saving.deserialize_keras_object(_object(part["module"], kind, copy.deepcopy(config)))
@@ -255,16 +257,19 @@ def _build_functional(config: dict[str, Any]) -> Any:
         if type(value[0]) is not str:
             return [end(item) for item in value]
         name, call, index = value
-        return made[name][call - (name in models)][
-            index
-        ]  # Keras counts a model's own making as its first call
+        if name in models:  # Keras counts the making of a model as its first call
+            call -= 1
+        return made[name][call][index]
 
-    return keras.Model(
+    model = keras.Model(
         inputs=end(config["input_layers"]),
         outputs=end(config["output_layers"]),
         name=config["name"],
         trainable=config["trainable"],
     )
+    if len(model.layers) != sum(isinstance(layer, keras.Layer) for layer in layers.values()):
+        raise ValueError("it has a layer that leads to no output")  # whose weights nobody would count
+    return model
 
 
 def _shapes(checked: dict[str, Any]) -> list[tuple[tuple[int, ...], str]]:
@@ -312,9 +317,9 @@ def _leaves(model: Any, tree: dict[str, Any]) -> Iterator[Any]:
     """The layers of a model and of the models in it, in the order of its configuration, which both sides share."""
     layers = {layer.name: layer for layer in model.layers}
     for part in tree["config"]["layers"]:
-        layer = layers.get(part.get("name", part["config"].get("name")))
-        if layer is None:  # an input of a Sequential, or an operation: both have no weights
+        if part["class_name"] == "InputLayer" or part["module"] in OPERATIONS:
             continue
+        layer = layers[part["config"]["name"]]
         if part["class_name"] in _KINDS:
             yield from _leaves(layer, part)
         else:
@@ -328,9 +333,7 @@ class _Copy:
         self.values = 0
         self.layers = 0
         self.calls = 0
-        self.tensors: list[
-            tuple[str, int]
-        ] = []  # layer and call that made each input of the call being copied
+        self.tensors: list[tuple[str, int]] = []  # where the inputs of one call come from: layer, its call
 
     def model(self, kind: str, config: Any, depth: int) -> dict[str, Any]:
         config = self.fields(config)
@@ -400,6 +403,8 @@ class _Copy:
         if self.calls > MAX_CALLS:
             raise NotPlain(f"the model calls its layers more than {MAX_CALLS} times")
         clean["name"] = self.name(part.get("name"))
+        if clean["config"].get("name") != clean["name"]:
+            raise _odd("a layer has two names")
         clean["inbound_nodes"] = []
         needs.append([])
         for node in calls:
@@ -503,7 +508,7 @@ class _Copy:
         name = value
         if type(value) is dict:
             module, name = self.reference(value)
-            if module == "keras.layers":
+            if module == "keras.layers" and name in _ACTIVATION_LAYERS:
                 return self.layer(value, depth + 1)
             if name == "function":
                 name = value.get("config")
@@ -602,7 +607,7 @@ def _odd(what: str) -> NotPlain:
 
 def _shown(name: Any) -> str:
     """A name from outside, fit for a message."""
-    text = str(name)[:60] if type(name) in (str, int) else type(name).__name__
+    text = name[:60] if type(name) is str else type(name).__name__
     return text if text.isprintable() else "an odd name"
 
 

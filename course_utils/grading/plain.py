@@ -77,7 +77,7 @@ def decode(
 ) -> Any:
     """Turn bytes from anywhere back into a value.
 
-    Memory stays below ``len(data)`` for arrays and strings, and a few hundred bytes for each other value. Arrays
+    It takes no more memory than a few times ``len(data)``, and a few hundred bytes for each value. Arrays
     own their memory and are writable.
 
     Parameters

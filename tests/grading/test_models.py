@@ -365,14 +365,19 @@ def tensor(name="input", shape=(None, 8), call=0):
     }
 
 
-def functional(part, *calls, outputs=("part", 0, 0)):
+def functional(part, *calls, outputs=("part", 0, 0), batch=(None, 8), name="part"):
+    """A model of an input and one layer."""
+    part = {**part, "config": {**part["config"], "name": name}}
+    first = thing(
+        "keras.layers", "InputLayer", {"name": "input", "batch_shape": list(batch), "dtype": "float32"}
+    )
     return {
         "class": "Functional",
         "config": {
             "name": "model",
             "trainable": True,
             "layers": [
-                {**input_layer(8), "name": "input", "inbound_nodes": []},
+                {**first, "name": "input", "inbound_nodes": []},
                 {**part, "name": "part", "inbound_nodes": list(calls)},
             ],
             "input_layers": ["input", 0, 0],
@@ -511,6 +516,8 @@ HOSTILE = {
     "a name that is none": sequential(dense(name=["x"])),
     "no name": sequential(thing("keras.layers", "Dense", {"units": 3})),
     "two of one name": sequential(dense(), dense()),
+    "a layer of two names": functional(dense(), on(tensor()), name="other"),
+    "a Dense as activation": sequential(dense(activation=dense("inner"))),
     "the model without a name": {**sequential(), "config": {"layers": []}},
     "the model without layers": {**sequential(), "config": {"name": "x"}},
     "layers in a dict": {**sequential(), "config": {"name": "x", "layers": {"a": dense()}}},
@@ -622,6 +629,17 @@ def big(name, config):
     return thing("keras.layers", name, {"name": "big", **config})
 
 
+def branched():
+    """A small model with two large layers beside it."""
+    tree = functional(dense(), on(tensor()))
+    wide, wider = dense("wide", units=10**6), dense("wider", units=10**6)
+    tree["config"]["layers"] += [
+        {**wide, "name": "wide", "inbound_nodes": [on(tensor())]},
+        {**wider, "name": "wider", "inbound_nodes": [on(tensor("wide", (None, 10**6)))]},
+    ]
+    return tree
+
+
 HUGE = {
     "Dense on Dense": sequential(input_layer(10**6), dense(units=10**6), dense("second", units=10**6)),
     "Embedding": sequential(input_layer(8), big("Embedding", {"input_dim": 10**6, "output_dim": 10**6})),
@@ -639,6 +657,15 @@ HUGE = {
         big("UpSampling2D", {"size": [10**5, 10**5]}),
         thing("keras.layers", "Flatten", {"name": "flat"}),
         dense(units=10**6),
+    ),
+    "aside, leading nowhere": branched(),
+    "aside, in a wrapper": sequential(
+        input_layer(5, 8),
+        big("TimeDistributed", {"layer": thing("keras.models", "Functional", branched()["config"])}),
+    ),
+    "as an activation": sequential(
+        input_layer(9, 9, 9, 10**4),
+        dense(activation=thing("keras.layers", "PReLU", {"name": "p"}), units=10**6),
     ),
     "an orthogonal matrix": sequential(
         input_layer(10**5),
@@ -667,20 +694,7 @@ BROKEN = {
     "a layer on too few dimensions": sequential(
         input_layer(8), big("Conv2D", {"filters": 1, "kernel_size": 3})
     ),
-    "an input without a batch": functional(dense(), on(tensor(shape=())))
-    | {
-        "config": {
-            **functional(dense(), on(tensor()))["config"],
-            "layers": [
-                {
-                    **thing("keras.layers", "InputLayer", {"name": "input", "batch_shape": []}),
-                    "name": "input",
-                    "inbound_nodes": [],
-                },
-                {**dense(), "name": "part", "inbound_nodes": [on(tensor())]},
-            ],
-        }
-    },
+    "an input without a batch": functional(dense(), on(tensor()), batch=()),
     "a name with a slash": sequential(input_layer(8), dense(name="a/b")),
     "no such output": functional(dense(), on(tensor()), outputs=("nobody", 0, 0)),
 }
