@@ -22,7 +22,8 @@ from typing import Any
 from course_utils.grading import intake, record, run
 from course_utils.grading.assignment import Assignment, read, rebuild
 from course_utils.grading.errors import GradingError, Refused
-from course_utils.grading.record import Mark, Results, write_whole
+from course_utils.grading.files import write_whole
+from course_utils.grading.record import Mark, Results
 from course_utils.grading.sandbox import Limits
 
 

@@ -237,12 +237,16 @@ def outputs(raw: Any, room: Room | None = None) -> list[dict[str, Any]]:
     room = Room() if room is None else room
     kept: list[dict[str, Any]] = []
     left_out = 0
-    for output in _merged(raw if isinstance(raw, list) else []):
-        cleaned = _output(output, room) if len(kept) < OUTPUTS_PER_CELL else None
+    merged = list(_merged(raw if isinstance(raw, list) else []))
+    errors = [place for place, output in enumerate(merged) if output.get("output_type") == "error"]
+    for place, output in enumerate(merged):
+        # Why a cell failed is shown after however many other outputs.
+        fits = len(kept) < OUTPUTS_PER_CELL or place in errors[-1:]
+        cleaned = _output(output, room) if fits else None
         if cleaned and _size(cleaned) <= room.characters:
             room.characters -= _size(cleaned)
             kept.append(cleaned)
-        elif cleaned or len(kept) == OUTPUTS_PER_CELL:
+        elif cleaned or len(kept) >= OUTPUTS_PER_CELL:
             left_out += 1
     if left_out:
         kept.append(_stream("stderr", f"[... {left_out} more output{'s' * (left_out > 1)} left out ...]\n"))

@@ -33,6 +33,7 @@ from traitlets import Bool
 from course_utils.grading import intake
 from course_utils.grading.errors import GradingError, Refused
 from course_utils.grading.exports import Roster
+from course_utils.grading.files import write_whole
 from course_utils.grading.intake import Accepted, shown
 
 try:
@@ -170,15 +171,15 @@ def _put(
         if parent.is_symlink():
             raise GradingError(f"{parent} is a link: put a real folder there, then collect again.")
         parent.mkdir(parents=True, exist_ok=True)
-    waiting = course_dir / ".grading" / "waiting"
+    waiting = course_dir / ".grading" / "arriving"
     waiting.mkdir(parents=True, exist_ok=True)
     part, old = waiting / uuid.uuid4().hex, waiting / uuid.uuid4().hex
     part.mkdir()
     try:
         if isinstance(incoming.found, Accepted):
-            _write(part / f"{assignment_id}.ipynb", incoming.found.data)
+            write_whole(part / f"{assignment_id}.ipynb", incoming.found.data)
         _write_time(part, incoming.time)
-        _write(part / "submission_secret.txt", record["secret"].encode())
+        write_whole(part / "submission_secret.txt", record["secret"].encode())
         if groupshared:
             for path in part.iterdir():
                 path.chmod(0o664)
@@ -198,27 +199,12 @@ def _put(
 def _write_time(folder: Path, time: datetime | None) -> None:
     """What nbgrader's own commands read; grading does not."""
     if time is not None:
-        _write(folder / "timestamp.txt", f"{time:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
+        write_whole(folder / "timestamp.txt", f"{time:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
 
 
 def _write_record(course_dir: Path, assignment_id: str, student: str, record: dict) -> None:
     path = intake.record_path(course_dir, assignment_id, student)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, (json.dumps(record, indent=1, ensure_ascii=True) + "\n").encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    # Not tempfile: it makes files that only their owner may read, also in a course that teachers share.
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=True) + "\n").encode())
 
 
 # --- The exchange -------------------------------------------------------------------------------------------

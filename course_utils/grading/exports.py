@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from traitlets import Unicode
 
 from course_utils.grading import intake
 from course_utils.grading.errors import GradingError, Refused
+from course_utils.grading.files import replacing, write_whole
 
 FORMATS = ("nbgrader", "moodle", "canvas")
 ROSTER_BYTES = 20_000_000
@@ -485,13 +484,14 @@ def write(
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         found = marks(gradebook, assignment_id, course_dir=Path(coursedir.root), lms=form)
         if form == "nbgrader":
-            _replace(to, lambda part: _nbgrader(gradebook, assignment_id, part))
+            with replacing(to) as part:
+                _nbgrader(gradebook, assignment_id, part)
             return _waiting(found)
     if form == "moodle":
         text, told = moodle(found, ids)
     else:
         text, told = canvas(found, ids)
-    _replace(to, lambda part: part.write_text(text, encoding="utf-8", newline=""))
+    write_whole(to, text)
     return told
 
 
@@ -499,16 +499,6 @@ def _nbgrader(gradebook: Gradebook, assignment_id: str, to: Path) -> None:
     plugin = CsvExportPlugin()
     plugin.to, plugin.assignment = str(to), [assignment_id]
     plugin.export(gradebook)
-
-
-def _replace(to: Path, make: Callable[[Path], Any]) -> None:
-    """Write a file whole or not at all."""
-    part = to.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        make(part)
-        os.replace(part, to)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class _LmsExport(ExportPlugin):
@@ -535,7 +525,7 @@ class _LmsExport(ExportPlugin):
         course_dir = Path(coursedir.root) if coursedir else None
         found = marks(gradebook, names[0], self.student, course_dir=course_dir, lms=self.form)
         text, told = self.table(found, Roster.read(Path(self.roster)) if self.roster else None)
-        _replace(to, lambda part: part.write_text(text, encoding="utf-8", newline=""))
+        write_whole(to, text)
         for sentence in told:
             self.log.warning(sentence)
         self.log.info("Exported grades to %s", to)

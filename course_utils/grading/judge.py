@@ -6,7 +6,8 @@ cells show. Then it runs the notebook's given cells and the tests here. The name
 stand-ins: a call sends plain data over and gets plain data back, so there is no object of the student's for a test to
 trust, and no test for the student's code to find.
 
-Tests come after all cells of the student, so that nothing a test sends over can be printed by a later cell.
+Tests come after all cells of the student, and hidden ones after all that is visible, so that nothing a hidden test
+sends over is in anything that the student's code shows or says.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ import io
 import json
 import os
 import random
-import signal
 import socket
 import sys
 import time
+import types
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from course_utils.grading import plain
 from course_utils.grading.channel import Channel, Gone
+from course_utils.grading.ends import References, alarm
 from course_utils.grading.errors import NotPlain
-from course_utils.grading.student import References
 
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 MOST_MESSAGE = 2_000  # characters
@@ -260,19 +261,15 @@ class _Nonsense(Exception):
     """What came is not an answer to what was asked."""
 
 
-class _Hidden:
-    """Which lines of a test are hidden."""
-
-    def __init__(self, source: str) -> None:
-        self.lines: set[int] = set()
-        hidden = False
-        for number, line in enumerate(source.splitlines(), 1):
-            if BEGIN_HIDDEN in line:
-                hidden = True
-            if hidden:
-                self.lines.add(number)
-            if END_HIDDEN in line:
-                hidden = False
+def _hidden_lines(source: str) -> set[int]:
+    """Which lines of a test are hidden, from 1."""
+    lines, hidden = set(), False
+    for number, line in enumerate(source.splitlines(), 1):
+        hidden = hidden or BEGIN_HIDDEN in line
+        if hidden:
+            lines.add(number)
+        hidden = hidden and END_HIDDEN not in line
+    return lines
 
 
 class Judge:
@@ -281,8 +278,8 @@ class Judge:
     Parameters
     ----------
     job : dict
-        ``cells``: list of dicts with ``id``, ``role``, ``source``, ``points``, ``defines``; ``sources``: what the
-        student wrote, by cell; ``limits``.
+        ``cells``: list of dicts with ``id``, ``role``, ``source``, ``visible`` (the source without hidden tests),
+        ``points``, ``defines``; ``sources``: what the student wrote, by cell; ``limits``.
     """
 
     def __init__(self, job: dict[str, Any], grader: Grader) -> None:
@@ -290,8 +287,9 @@ class Judge:
         self.grader = grader
         self.limits = job["limits"]
         self.notebook = Notebook(grader, self.limits)
-        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.names: dict[str, Any] = {}
         self.absent: dict[str, str] = {}
+        self.found: dict[str, tuple] = {}
 
     def run(self) -> None:
         """Run the notebook, then the tests, and tell the grader of each as it is done."""
@@ -299,16 +297,37 @@ class Judge:
         for cell in code:
             self._run_there(cell)
         # All before the first test: what a look brings may be shown, and must not carry what a test sent.
-        found = {name: self._look(name) for cell in code for name in cell["defines"]}
+        self.found = {name: self._look(name) for cell in code for name in cell["defines"]}
+        # Visible tests of all cells before the first hidden one, so that whatever a message of theirs shows of the
+        # student's, nothing that a hidden test sent is in it.
+        passed: dict[str, dict[str, Any]] = {}
+        for cell, verdict in self._tests():
+            if cell["visible"] != cell["source"] and not verdict["message"]:
+                passed[cell["id"]] = verdict
+            else:
+                self._tell(cell, verdict)
+        for cell, verdict in self._tests(hidden_of=passed):
+            self._tell(cell, verdict | {"printed": passed[cell["id"]]["printed"]})
+        self.grader.tell({"done": True})
+
+    def _tell(self, cell: dict[str, Any], verdict: dict[str, Any]) -> None:
+        self.grader.tell({"test": cell["id"], **verdict})
+
+    def _tests(
+        self, hidden_of: Collection[str] | None = None
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Run given cells and tests from the top: what is visible of all tests, or all of those in ``hidden_of``."""
+        random.seed(0)
+        np.random.seed(0)
+        self.names, self.absent = {"__name__": "__main__"}, {}
         for cell in self.job["cells"]:
             if cell["role"] == "given":
                 self._run_here(cell)
             elif cell["role"] == "solution":
                 for name in cell["defines"]:
-                    self._bind(name, *found[name])
-            elif cell["role"] == "test":
-                self.grader.tell({"test": cell["id"], **self._test(cell)})
-        self.grader.tell({"done": True})
+                    self._bind(name, *self.found[name])
+            elif cell["role"] == "test" and (hidden_of is None or cell["id"] in hidden_of):
+                yield cell, self._test(cell, with_hidden=hidden_of is not None)
 
     def _run_there(self, cell: dict[str, Any]) -> None:
         source = self.job["sources"].get(cell["id"], cell["source"])
@@ -325,7 +344,7 @@ class Judge:
         self.grader.channel.send(message.encode())
 
     def _run_here(self, cell: dict[str, Any]) -> None:
-        with contextlib.suppress(Exception), self._seconds(self.limits["cell_seconds"]), _quiet():
+        with contextlib.suppress(Exception), self._within(self.limits["cell_seconds"]), _quiet():
             exec(_compiled(cell["source"], cell["id"])[0], self.names)
 
     def _look(self, name: str) -> tuple:
@@ -347,31 +366,18 @@ class Judge:
         else:
             self.absent[name] = f"{name} is not defined: its cell did not run to the end."
 
-    @contextlib.contextmanager
-    def _seconds(self, seconds: float):
-        def over(number: int, frame: Any) -> None:
-            raise _OutOfTime(f"This test took longer than {seconds:g} seconds.")
+    def _within(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        return alarm(seconds, _OutOfTime(f"This test took longer than {seconds:g} seconds."))
 
-        signal.signal(signal.SIGALRM, over)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def _test(self, cell: dict[str, Any]) -> dict[str, Any]:
-        """Run one test: its points, what it says, whether it passed."""
+    def _test(self, cell: dict[str, Any], *, with_hidden: bool) -> dict[str, Any]:
+        """Run one test, all of it or what is visible: its points, what it says, whether it passed."""
         points = float(cell["points"])
         begun = time.monotonic()
         message, printed, earned, passed = "", io.StringIO(), 0.0, False
-        hidden = _Hidden(cell["source"])
+        source = cell["source"] if with_hidden else cell["visible"]
         try:
-            body, last = _compiled(cell["source"], cell["id"])
-            with (
-                self._seconds(2 * self.limits["cell_seconds"]),
-                contextlib.redirect_stdout(printed),
-                _quiet(),
-            ):
+            body, last = _compiled(source, cell["id"])
+            with self._within(2 * self.limits["cell_seconds"]), contextlib.redirect_stdout(printed), _quiet():
                 exec(body, self.names)
                 value = eval(last, self.names) if last else None
             earned, passed = points, True
@@ -381,47 +387,64 @@ class Judge:
         except _NotStarted:
             raise
         except BaseException as error:
-            message = self._explain(error, cell, hidden)
+            line = _line(error, cell["id"])
+            message = (
+                self._explain_hidden(error, source, line)
+                if with_hidden
+                else self._explain(error, source, line)
+            )
         return {
             "points": earned,
             "passed": passed,
             "message": message[:MOST_MESSAGE],
-            "printed": "" if hidden.lines else printed.getvalue()[:MOST_MESSAGE],
+            "printed": printed.getvalue()[:MOST_MESSAGE],
             "seconds": round(time.monotonic() - begun, 3),
         }
 
-    def _explain(self, error: BaseException, cell: dict[str, Any], hidden: _Hidden) -> str:
-        line = None
-        step = error.__traceback__
-        while step is not None:
-            if step.tb_frame.f_code.co_filename == _file(cell["id"]):
-                line = step.tb_lineno
-            step = step.tb_next
-        is_hidden = line in hidden.lines
+    def _explain(self, error: BaseException, source: str, line: int | None) -> str:
+        """Why a visible test failed."""
         if isinstance(error, NameError) and getattr(error, "name", None) in self.absent:
             return self.absent[error.name]
         if isinstance(error, NotImplementedError) and isinstance(error, StudentError):
             return "Not attempted yet: a function of this task is still as it was handed out."
+        if isinstance(error, AssertionError) and not str(error):
+            return (
+                f"This does not hold: {source.splitlines()[line - 1].strip()}"
+                if line
+                else "This does not hold."
+            )
+        if isinstance(error, (AssertionError, StudentError, _OutOfTime)):
+            return str(error)
+        return f"{type(error).__name__}: {error}"
+
+    def _explain_hidden(self, error: BaseException, source: str, line: int | None) -> str:
+        """Why a test failed once hidden tests had begun: nothing but the teacher's words and built-in names."""
+        if isinstance(error, AssertionError) and str(error) and line in _hidden_lines(source):
+            return str(error)
         if isinstance(error, AssertionError):
-            if str(error):
-                return str(error)
-            source = cell["source"].splitlines()
-            shown = "" if is_hidden or not line or line > len(source) else source[line - 1].strip()
-            return f"This does not hold: {shown}" if shown else "A hidden test does not hold."
+            return "A hidden test does not hold."
         if isinstance(error, StudentError):
-            return error.bare if is_hidden else str(error)
+            return error.bare
         if isinstance(error, _OutOfTime):
             return str(error)
-        kind = type(error).__name__
-        return (
-            f"{kind} in a hidden test: what came back is not of the kind asked for."
-            if is_hidden
-            else f"{kind}: {error}"
-        )
+        return f"{type(error).__name__} in a hidden test: what came back is not of the kind asked for."
 
 
 def _error(name: str, value: str) -> dict[str, Any]:
     return {"output_type": "error", "ename": name, "evalue": value, "traceback": [f"{name}: {value}"]}
+
+
+def _line(error: BaseException, cell: str) -> int | None:
+    """Which line of a cell an error came through."""
+    found = [step.tb_lineno for step in _steps(error) if step.tb_frame.f_code.co_filename == _file(cell)]
+    return found[-1] if found else None
+
+
+def _steps(error: BaseException) -> Iterator[types.TracebackType]:
+    step = error.__traceback__
+    while step is not None:
+        yield step
+        step = step.tb_next
 
 
 def _is_stand_in(value: Any) -> bool:
@@ -478,8 +501,6 @@ def main() -> None:
 
 
 def _judge(sock: socket.socket) -> None:
-    random.seed(0)
-    np.random.seed(0)
     grader = Grader(sock)
     with contextlib.suppress(Gone):
         job = json.loads(grader.channel.receive())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,10 @@ def apply(config: Any, file: str | Path) -> None:
     config.CourseDirectory.root = str(Path(file).resolve().parent)
     config.CourseDirectory.course_id = "deep-learning"
     config.ExchangeFactory.collect = "course_utils.grading.collect.SafeCollect"
+    # For a new gradebook nbgrader runs `alembic`, which is on the path of an activated environment only.
+    scripts = str(Path(sys.executable).parent)
+    if scripts not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, (scripts, os.environ.get("PATH"))))
     take_over()
 
 

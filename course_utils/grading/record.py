@@ -30,6 +30,7 @@ except ImportError:  # Windows
 from course_utils.grading import clean
 from course_utils.grading.assignment import Assignment, Rebuilt, released_notebook
 from course_utils.grading.errors import GradingError
+from course_utils.grading.files import write_whole
 
 FORM = 1  # of the files under .grading/results; another number there means: grade again
 
@@ -197,22 +198,6 @@ def only_one(root: Path) -> Iterator[None]:
         for part in folder.glob("results/*/.*"):
             part.unlink(missing_ok=True)
         yield
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 class Results:

@@ -53,6 +53,7 @@ def job(assignment: Any, sources: dict[str, str], limits: Limits | None = None) 
                 "role": cell.role,
                 # A cell that the student removed runs as it was handed out.
                 "source": cell.released if cell.role == "solution" else cell.source,
+                "visible": cell.released,
                 "points": cell.points,
                 "defines": list(cell.defines),
             }
@@ -139,15 +140,17 @@ class Examiner:
             channel.send(json.dumps(job).encode())
             deadline = begun + limits.total_seconds
             while True:
-                while not select.select([ours], [], [], _LOOK)[0]:
-                    if time.monotonic() > deadline or self._stop.is_set():
-                        raise TimeoutError
+                has_come = select.select([ours], [], [], _LOOK)[0]
+                if time.monotonic() > deadline or self._stop.is_set():
+                    raise TimeoutError
+                if not has_come:
                     if student is not None and (over := student.over_limits()):
                         why = over
                         student.kill()
                         student = None
                     if over := self._judge.over_limits():  # a test on what the student gave takes that much
                         raise Gone(over)
+                    continue
                 message = json.loads(channel.receive(60.0))
                 if "test" in message:
                     result["tests"][message.pop("test")] = message

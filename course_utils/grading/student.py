@@ -13,7 +13,6 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import socket
 import sys
 import traceback
@@ -22,6 +21,7 @@ from typing import Any
 
 from course_utils.grading import plain
 from course_utils.grading.channel import Channel, Gone
+from course_utils.grading.ends import References, alarm
 from course_utils.grading.errors import NotPlain
 
 MOST_TEXT = 100_000  # characters of text kept from one cell
@@ -32,23 +32,6 @@ RUN_OUT = "it took longer than {:g} seconds"
 
 class TookTooLong(BaseException):
     """The time for one cell or call is over. Not an `Exception`, so that ``except Exception`` lets it pass."""
-
-
-class References:
-    """Functions on this side, by number, for the other side to name."""
-
-    def __init__(self) -> None:
-        self._functions: list[Callable] = []
-
-    def number(self, function: Callable) -> int:
-        for number, known in enumerate(self._functions):
-            if known is function:
-                return number
-        self._functions.append(function)
-        return len(self._functions) - 1
-
-    def __getitem__(self, number: int) -> Callable:
-        return self._functions[number]
 
 
 class Outputs:
@@ -91,10 +74,9 @@ class Outputs:
 
     def error(self, name: str, value: str, lines: list[str]) -> None:
         lines = [self._fits(line) for line in lines]
-        if len(self.kept) < MOST_OUTPUTS:
-            self.kept.append(
-                {"output_type": "error", "ename": name, "evalue": value[:2000], "traceback": lines}
-            )
+        if len(self.kept) >= MOST_OUTPUTS:  # why a cell failed matters more than one more of what it showed
+            self.kept.pop()
+        self.kept.append({"output_type": "error", "ename": name, "evalue": value[:2000], "traceback": lines})
 
 
 class _Writer:
@@ -207,7 +189,7 @@ class Student:
         self.outputs = Outputs()
         ended_well = False
         try:
-            with self._seconds(self.limits["cell_seconds"]):
+            with self._within("cell_seconds"):
                 ended_well = bool(self.shell.run_cell(source, store_history=False, silent=False).success)
         except BaseException as error:
             self.outputs.error(type(error).__name__, str(error), traceback.format_exception_only(error))
@@ -220,17 +202,8 @@ class Student:
             os.ftruncate(self._native, 0)
             self.outputs.stream("stdout", text)
 
-    @contextlib.contextmanager
-    def _seconds(self, seconds: float):
-        def over(number: int, frame: Any) -> None:
-            raise TookTooLong(RUN_OUT.format(seconds))
-
-        signal.signal(signal.SIGALRM, over)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+    def _within(self, limit: str) -> contextlib.AbstractContextManager[None]:
+        return alarm(self.limits[limit], TookTooLong(RUN_OUT.format(self.limits[limit])))
 
     def _encode(self, value: Any) -> bytes:
         from course_utils.grading import models
@@ -278,7 +251,7 @@ class Student:
         else:
             return ("missing",)
         try:
-            with self._seconds(self.limits["call_seconds"]):
+            with self._within("call_seconds"):
                 return ("value", function(*args, **kwargs))
         except TookTooLong as error:
             return ("raised", "TimeoutError", str(error))

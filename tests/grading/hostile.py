@@ -27,10 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.grading.toy import (
+    FULL,
     HIDDEN_SOURCE,
+    MODEL_FULL,
     SOLUTION_SECRET,
     Course,
     Notebook,
+    Points,
     answers,
     cell,
     find,
@@ -39,17 +42,6 @@ from tests.grading.toy import (
 OTHERS_SECRET = "secret-of-another-student-c04d"
 GRADERS_SECRET = "secret-of-the-grader-55e1"  # in its environment, in files of its account, in its memory
 
-Points = dict[str, float | None]
-
-FULL: Points = {
-    "softmax-rows": 2,
-    "softmax-values": 3,
-    "slope-value": 2,
-    "gradient-value": 2,
-    "count-right": 1,
-    "why": None,
-}
-MODEL_FULL: Points = {"network-output": 2, "network-parameters": 1, "network-layers": 1, "double-value": 1}
 NOTHING: Points = dict.fromkeys(FULL, 0) | {"why": None}
 _TASKS = {
     "softmax": "softmax-",
@@ -817,8 +809,9 @@ case(
 )
 case(
     "leaks-by-forged-reply",
+    # What only visible tests decide on was judged before the first hidden one, and so before the forgery.
     "carries what a hidden test sends out in a forged reason why nothing came",
-    FULL | {"softmax-values": 0, "slope-value": 0, "gradient-value": 0},
+    FULL | {"softmax-values": 0, "slope-value": 0},
     softmax=CHANNEL + LEAKING.format("channel.send(plain.encode(('unfit', stolen)))"),
 )
 case(
@@ -826,6 +819,15 @@ case(
     "carries what a hidden test sends out in what another name becomes",
     FULL,
     softmax=LEAKING.format("globals()['count'] = type(stolen, (), {})()"),
+)
+case(
+    "leaks-by-memory",
+    "keeps what a hidden test sends, and says it in an error on a visible line of the next test",
+    FULL | {"slope-value": 0},
+    softmax="kept = []\n\n\n" + LEAKING.format("kept.append(stolen)"),
+    slope=answers()["slope"].replace(
+        "    x_centred", "    if kept:\n        raise ValueError(kept)\n    x_centred", 1
+    ),
 )
 case(
     "leaks-by-printing",

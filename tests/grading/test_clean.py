@@ -491,6 +491,10 @@ def test_too_much_is_left_out_with_a_line():
     kept = clean.outputs([display(text_plain=str(n)) for n in range(25)])
     assert len(kept) == 21
     assert kept[-1] == stream("[... 5 more outputs left out ...]\n", "stderr")
+    failed = {"output_type": "error", "ename": "ValueError", "evalue": "why", "traceback": ["why"]}
+    shown = clean.outputs([*[display(text_plain=str(number)) for number in range(25)], failed])
+    assert [each["output_type"] for each in shown].count("display_data") == 20
+    assert shown[20]["evalue"] == "why", "the error that ends a cell is shown after however many outputs"
     room = clean.Room(characters=25_000)
     assert len(clean.outputs([display(text_plain="a" * 15_000)], room)) == 1
     assert clean.outputs([display(text_plain="a" * 15_000)], room) == [

@@ -533,7 +533,7 @@ def test_other_teachers_can_read_what_was_collected(exchange, course, groupshare
     path = course / "submitted" / "ada" / ID / NAME
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert stat.S_IMODE(intake.record_path(course, ID, "ada").stat().st_mode) & 0o444 == 0o444
-    assert not os.listdir(course / ".grading" / "waiting")
+    assert not os.listdir(course / ".grading" / "arriving")
 
 
 # --- Zip files ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.grading.toy import HIDDEN_SOURCE, SOLUTION_SECRET, Course, fill, needs_sandbox  # noqa: F401
+from tests.grading.toy import FULL, HIDDEN_SOURCE, SOLUTION_SECRET, Course, fill, needs_sandbox  # noqa: F401
 
 WRONG = "def softmax(logits):\n    e = np.exp(logits)\n    return e / e.sum()"
 
@@ -26,7 +26,6 @@ class Place:
         self.environment = os.environ | {
             "JUPYTER_DATA_DIR": str(folder / ".jupyter"),
             "JUPYTER_CONFIG_DIR": str(folder / ".jupyter-config"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 
     def nbgrader(self, *arguments: str) -> str:
@@ -84,8 +83,7 @@ def test_validate_tells_the_student_what_is_wrong(way):
 def test_marks_are_those_of_the_tests(way):
     course, _, said, _ = way
     (marks,) = course.marks().values()
-    assert marks == {"softmax-rows": 0, "softmax-values": 0, "slope-value": 2, "gradient-value": 2, "count-right": 1,
-                     "why": None}  # fmt: skip
+    assert marks == FULL | {"softmax-rows": 0, "softmax-values": 0}
     assert "graded, 5 of 12 points" in said["autograde"]
     rows = (course.root / "marks.csv").read_text().splitlines()
     assert len(rows) == 2 and ",5.0,12.0" in rows[1]

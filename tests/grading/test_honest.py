@@ -278,16 +278,10 @@ def test_a_keras_model_is_graded_by_what_it_is(tmp_path):
 
 
 def test_a_test_that_takes_all_memory_stops_its_submission_only():
-    cells = [
-        {"id": "answer", "role": "solution", "source": "", "points": 0, "defines": ["size"]},
-        {
-            "id": "test",
-            "role": "test",
-            "source": "import numpy as np\nkept = [np.ones(10**6) for _ in range(size)]",
-            "points": 1,
-            "defines": [],
-        },
-    ]
+    source = "import numpy as np\nkept = [np.ones(10**6) for _ in range(size)]"
+    answer = {"id": "answer", "role": "solution", "source": "", "points": 0, "defines": ["size"]}
+    test = {"id": "test", "role": "test", "source": source, "points": 1, "defines": []}
+    cells = [{**cell, "visible": cell["source"]} for cell in (answer, test)]
 
     def job(size):
         return {

@@ -16,17 +16,9 @@ import pytest
 
 from course_utils.grading import batch, record
 from course_utils.grading.errors import GradingError
-from tests.grading.toy import Course, needs_sandbox  # noqa: F401
+from tests.grading.toy import FULL, Course, needs_sandbox  # noqa: F401
 
-RIGHT = {
-    "softmax-rows": 2,
-    "softmax-values": 3,
-    "slope-value": 2,
-    "gradient-value": 2,
-    "count-right": 1,
-    "why": None,
-}
-HALF = RIGHT | {"slope-value": 0}
+HALF = FULL | {"slope-value": 0}
 NO_SLOPE = "def slope(x, y):\n    return 0.0"
 
 
@@ -56,7 +48,7 @@ def test_a_killed_grader_loses_no_finished_mark(course):
     for number in range(9):
         wrong = number % 3 == 0
         course.hand_in(f"s{number:02}", course.good(slope=NO_SLOPE) if wrong else course.good())
-        expected[f"s{number:02}"] = HALF if wrong else RIGHT
+        expected[f"s{number:02}"] = HALF if wrong else FULL
     results = course.root / ".grading" / "results" / "toy"
     chance = random.Random(7)
     kept: dict[str, bytes] = {}
@@ -110,7 +102,7 @@ def test_a_mark_that_is_finished_but_not_recorded_is_recorded_by_the_next_run(co
         patch.setattr(record.Results, "record", broken)
         assert "No space left" in course.grade()["ann"].why
     assert course.grade()["ann"].what == "unchanged"
-    assert course.marks() == {"ann": RIGHT}
+    assert course.marks() == {"ann": FULL}
 
 
 @pytest.mark.usefixtures("needs_sandbox")
@@ -139,7 +131,7 @@ def test_a_full_disk_is_told_for_the_student_and_the_rest_goes_on(course, monkey
         "ben": "graded",
         "cay": "unchanged",
     }
-    assert course.marks()["ben"] == RIGHT
+    assert course.marks()["ben"] == FULL
 
 
 @pytest.mark.usefixtures("needs_sandbox")

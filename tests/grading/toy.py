@@ -26,6 +26,18 @@ HIDDEN_NUMBER = "731.5523"
 HIDDEN_SOURCE = ("hidden_scores", HIDDEN_NUMBER, HIDDEN_SECRET)
 
 Notebook = dict[str, Any]
+Points = dict[str, float | None]
+
+# What right answers get; None waits for a person.
+FULL: Points = {
+    "softmax-rows": 2,
+    "softmax-values": 3,
+    "slope-value": 2,
+    "gradient-value": 2,
+    "count-right": 1,
+    "why": None,
+}
+MODEL_FULL: Points = {"network-output": 2, "network-parameters": 1, "network-layers": 1, "double-value": 1}
 
 SOFTMAX = '''def softmax(logits):
     """Softmax over the last axis.
@@ -228,10 +240,6 @@ class Course:
 
     def __init__(self, root: Path, *assignments: str) -> None:
         self.root = root
-        # For a new gradebook nbgrader runs `alembic`, which is there in an environment that nobody activated too.
-        scripts = str(Path(sys.executable).parent)
-        if scripts not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
         root.mkdir(parents=True, exist_ok=True)
         (root / "nbgrader_config.py").write_text(self.CONFIG)
         self.released: dict[str, Notebook] = {}
