@@ -89,6 +89,18 @@ def test_fashion_is_deterministic_and_quick() -> None:
         assert np.array_equal(first[field], again[field])
 
 
+def test_photos() -> None:
+    photos = data.load("photos")
+    assert photos.fields == ("images", "names")
+    assert photos.images.shape == (2, 427, 640, 3) and photos.images.dtype == np.uint8
+    assert photos.names == ["temple", "flower"]
+    temple, flower = photos.images.astype(float)
+    reddest = flower[..., 0] - flower[..., 1]
+    rows, columns = np.nonzero(reddest > np.quantile(reddest, 0.95))
+    assert abs(rows.mean() - 213) < 60 and abs(columns.mean() - 320) < 90, "the blossom is in the middle"
+    assert temple[:50].mean(axis=(0, 1)).argmax() == 2, "the sky is blue"
+
+
 def test_tumours() -> None:
     tumours = data.load("tumours")
     assert tumours.fields == ("x", "y", "feature_names", "class_names")
@@ -231,7 +243,7 @@ def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names() -> None:
-    assert data.names() == ("digits", "fashion", "houses", "iris", "points", "shapes", "tumours")
+    assert data.names() == ("digits", "fashion", "houses", "iris", "photos", "points", "shapes", "tumours")
     for name in data.names():
         loaded = data.load(name)
         for field in ("name", "version", "about", "licence", "citation"):

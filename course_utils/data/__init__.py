@@ -22,7 +22,19 @@ from typing import Any
 
 import numpy as np
 
-from . import _digits, _download, _fashion, _houses, _idx, _iris, _points, _registry, _shapes, _tumours
+from . import (
+    _digits,
+    _download,
+    _fashion,
+    _houses,
+    _idx,
+    _iris,
+    _photos,
+    _points,
+    _registry,
+    _shapes,
+    _tumours,
+)
 from ._dataset import DataError, Dataset
 from ._download import cache_folder
 
@@ -54,6 +66,7 @@ _MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
     "fashion": _fashion.make_sample,
     "houses": _houses.make_sample,
     "iris": _iris.make_iris,
+    "photos": _photos.make_photos,
     "points": _points.make_points,
     "shapes": _shapes.make_shapes,
     "tumours": _tumours.make_tumours,
@@ -104,6 +117,7 @@ def load(name: str, **options: Any) -> Dataset:
           (2,000 / 500); full: California housing (16,512 / 4,128).
         - ``"iris"``: ``x`` (150, 4) float64 in cm, ``y`` (150,) int64 0..2, ``feature_names``,
           ``class_names``.
+        - ``"photos"``: ``images`` (2, 427, 640, 3) uint8 RGB, ``names``: a temple and a flower.
         - ``"points"``: see :func:`course_utils.data._points.make_points` for ``kind``, ``n``, ``noise``,
           ``margin`` and ``seed``; ``x`` (n, 2) float64, ``y`` (n,) int64 in {0, 1}, and ``true_w``,
           ``true_b`` for ``kind="linear"``.
