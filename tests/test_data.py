@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from course_utils import data
-from course_utils.data import _fashion
+from course_utils.data import _fashion, _registry, _tales
 from course_utils.data._digits import cubic_resize_matrix, stratified_split, to_mnist_form
 
 KINDS = ["blobs", "linear", "xor", "moons", "circles", "spirals"]
@@ -99,6 +99,28 @@ def test_photos() -> None:
     rows, columns = np.nonzero(reddest > np.quantile(reddest, 0.95))
     assert abs(rows.mean() - 213) < 60 and abs(columns.mean() - 320) < 90, "the blossom is in the middle"
     assert temple[:50].mean(axis=(0, 1)).argmax() == 2, "the sky is blue"
+
+
+def test_tales() -> None:
+    tales = data.load("tales")
+    assert tales.fields == ("text_train", "text_test") and tales.version == "sample"
+    text = tales.text_train + tales.text_test
+    assert len(text) > 60_000 and 0.88 < len(tales.text_train) / len(text) < 0.9
+    assert text == (_registry.data_folder() / "tales.txt").read_text(encoding="utf-8")
+    assert tales.text_train.endswith("\n\n") and text.isascii() and "\t" not in text
+    assert set(tales.text_test) <= set(tales.text_train), "no character is new in the test text"
+    titles = [line for line in text.split("\n") if line and line == line.upper()]
+    assert len(titles) == len(set(titles)) > 45
+    paragraphs = text.split("\n\n")
+    assert len(paragraphs) == len(set(paragraphs)), "no paragraph stands there twice"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe no text", b"one line"])
+def test_a_damaged_text_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "input.txt"
+    path.write_bytes(content)
+    with pytest.raises(data.DataError, match=r"input\.txt .* delete it and load the data again"):
+        _tales.read_text(path)
 
 
 def test_tumours() -> None:
@@ -243,7 +265,17 @@ def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names() -> None:
-    assert data.names() == ("digits", "fashion", "houses", "iris", "photos", "points", "shapes", "tumours")
+    assert data.names() == (
+        "digits",
+        "fashion",
+        "houses",
+        "iris",
+        "photos",
+        "points",
+        "shapes",
+        "tales",
+        "tumours",
+    )
     for name in data.names():
         loaded = data.load(name)
         for field in ("name", "version", "about", "licence", "citation"):

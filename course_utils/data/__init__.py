@@ -33,6 +33,7 @@ from . import (
     _points,
     _registry,
     _shapes,
+    _tales,
     _tumours,
 )
 from ._dataset import DataError, Dataset
@@ -69,12 +70,14 @@ _MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
     "photos": _photos.make_photos,
     "points": _points.make_points,
     "shapes": _shapes.make_shapes,
+    "tales": _tales.make_sample,
     "tumours": _tumours.make_tumours,
 }
 _READERS: dict[str, Callable[[dict[str, Path]], dict[str, Any]]] = {
     "digits": _mnist_like(_digits.CLASS_NAMES),
     "fashion": _mnist_like(_fashion.CLASS_NAMES),
     "houses": lambda paths: _houses.read_csv(paths["table"]),
+    "tales": lambda paths: _tales.read_text(paths["text"]),
 }
 
 _told: set[str] = set()  # data sets with a single version, which are announced once
@@ -125,6 +128,8 @@ def load(name: str, **options: Any) -> Dataset:
           ``shift``; ``images`` (n, size, size, 3) uint8, ``label``, ``color`` and ``object_size`` (n,),
           ``masks`` (n, size, size) bool, ``boxes`` (n, 4), ``captions`` (n,), ``class_names``,
           ``color_names``.
+        - ``"tales"``: ``text_train`` and ``text_test``, str. Sample: short tales written for the course (some 60,000
+          characters); full: Tiny Shakespeare (1.1 million).
         - ``"tumours"``: ``x`` (569, 30) float64, ``y`` (569,) int64, 1 for malignant, ``feature_names``,
           ``class_names``.
     **options
