@@ -101,6 +101,37 @@ def test_photos() -> None:
     assert temple[:50].mean(axis=(0, 1)).argmax() == 2, "the sky is blue"
 
 
+def test_reviews() -> None:
+    reviews = data.load("reviews")
+    assert reviews.fields[:3] == ("text_train", "y_train", "kind_train")
+    text, y, kind = (
+        np.concatenate([getattr(reviews, f"{name}_{part}") for part in ("train", "test")])
+        for name in ("text", "y", "kind")
+    )
+    assert len(reviews.text_train) == 960 and len(reviews.text_test) == 240
+    assert len(set(text)) == len(text) == 1200 and y.dtype == np.int64
+    assert 20 < np.mean([len(review) for review in text]) < 100
+    for name, least in {"plain": 600, "negation": 120, "contrast": 120, "irony": 60, "mixed": 60}.items():
+        for part in ("train", "test"):
+            chosen = getattr(reviews, f"kind_{part}") == name
+            assert getattr(reviews, f"y_{part}")[chosen].mean() == 0.5, "praise and blame in equal numbers"
+        assert (kind == name).sum() >= least
+        assert 0.15 < (reviews.kind_test == name).sum() / (kind == name).sum() < 0.25
+    assert len(set(reviews.y_train[:20])) == 2 and len(set(reviews.kind_train[:40])) > 2, "shuffled"
+
+
+def test_words_alone_go_far_with_plain_reviews_and_not_with_the_others() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    reviews = data.load("reviews")
+    words = CountVectorizer()
+    model = LogisticRegression(max_iter=1000).fit(words.fit_transform(reviews.text_train), reviews.y_train)
+    right = model.predict(words.transform(reviews.text_test)) == reviews.y_test
+    plain = reviews.kind_test == "plain"
+    assert right[plain].mean() > 0.7 > right[~plain].mean()
+
+
 def test_tales() -> None:
     tales = data.load("tales")
     assert tales.fields == ("text_train", "text_test") and tales.version == "sample"
@@ -265,17 +296,8 @@ def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names() -> None:
-    assert data.names() == (
-        "digits",
-        "fashion",
-        "houses",
-        "iris",
-        "photos",
-        "points",
-        "shapes",
-        "tales",
-        "tumours",
-    )
+    names = "digits fashion houses iris photos points reviews shapes tales tumours"
+    assert data.names() == tuple(names.split())
     for name in data.names():
         loaded = data.load(name)
         for field in ("name", "version", "about", "licence", "citation"):

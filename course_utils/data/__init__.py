@@ -32,6 +32,7 @@ from . import (
     _photos,
     _points,
     _registry,
+    _reviews,
     _shapes,
     _tales,
     _tumours,
@@ -69,6 +70,7 @@ _MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
     "iris": _iris.make_iris,
     "photos": _photos.make_photos,
     "points": _points.make_points,
+    "reviews": _reviews.make_reviews,
     "shapes": _shapes.make_shapes,
     "tales": _tales.make_sample,
     "tumours": _tumours.make_tumours,
@@ -124,6 +126,9 @@ def load(name: str, **options: Any) -> Dataset:
         - ``"points"``: see :func:`course_utils.data._points.make_points` for ``kind``, ``n``, ``noise``,
           ``margin`` and ``seed``; ``x`` (n, 2) float64, ``y`` (n,) int64 in {0, 1}, and ``true_w``,
           ``true_b`` for ``kind="linear"``.
+        - ``"reviews"``: ``text_train`` (960,) str, ``y_train`` int64, 1 for praise, ``kind_train`` str ("plain",
+          "negation", "contrast", "irony", "mixed"), ``text_test`` (240,), ``y_test``, ``kind_test``,
+          ``class_names``.
         - ``"shapes"``: see :func:`course_utils.data._shapes.make_shapes` for ``n``, ``seed``, ``size`` and
           ``shift``; ``images`` (n, size, size, 3) uint8, ``label``, ``color`` and ``object_size`` (n,),
           ``masks`` (n, size, size) bool, ``boxes`` (n, 4), ``captions`` (n,), ``class_names``,
