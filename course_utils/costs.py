@@ -20,6 +20,13 @@ __all__ = ["LayerCost", "layer_costs", "multiply_adds"]
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D")
 _DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
+_NORMALIZATIONS = (
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "RMSNormalization",
+)
 
 
 @dataclass(frozen=True)
@@ -47,16 +54,23 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
     ValueError
         If the model is not built, has a size that is not known, or calls a layer with weights more than once.
     TypeError
-        For a layer with weights whose multiply-adds are not defined here.
+        For a layer with weights whose multiply-adds are not defined here, and for a subclassed model, which
+        does not record what shapes its layers put out.
     """
     if not model.built:
         raise ValueError(f"{model.name} is not built yet: give it an Input layer or call it once.")
+    calls = _calls(model)
     costs: list[LayerCost] = []
     for layer in model.layers:
+        if type(layer).__name__ == "InputLayer":
+            continue
+        nodes = calls[id(layer)]
+        if layer.weights and len(nodes) > 1:
+            raise ValueError(f"{layer.name} is called {len(nodes)} times; costs are per call.")
         if hasattr(layer, "layers"):
             costs += layer_costs(layer)
-        elif type(layer).__name__ != "InputLayer":
-            costs.append(_cost(layer))
+        else:
+            costs.append(_cost(layer, nodes[0].output_tensors[0]))
     return costs
 
 
@@ -65,11 +79,26 @@ def multiply_adds(model: keras.Model) -> int:
     return sum(cost.multiply_adds for cost in layer_costs(model))
 
 
-def _cost(layer: Any) -> LayerCost:
+def _calls(model: Any) -> dict[int, list[Any]]:
+    """The calls of each layer (by its id) in this model's own graph, first to last.
+
+    ``layer._inbound_nodes`` would not do: another model may share the layer, and a Sequential model that grows
+    by ``add`` calls its layers anew each time.
+    """
+    graph = getattr(model, "_functional", None) or model  # a Sequential model keeps its graph there
+    by_depth = getattr(graph, "_nodes_by_depth", None)
+    if by_depth is None:
+        raise TypeError(f"{model.name} is neither a Sequential nor a functional model.")
+    calls: dict[int, list[Any]] = {}
+    for depth in sorted(by_depth, reverse=True):  # depth 0 is the output
+        for node in by_depth[depth]:
+            calls.setdefault(id(node.operation), []).append(node)
+    return calls
+
+
+def _cost(layer: Any, output: Any) -> LayerCost:
     kind = type(layer).__name__
-    if layer.weights and len(layer._inbound_nodes) > 1:
-        raise ValueError(f"{layer.name} is called {len(layer._inbound_nodes)} times; costs are per call.")
-    shape = _shape(layer.output, layer.name)
+    shape = _shape(output, layer.name)
     parameters = layer.count_params()
     return LayerCost(layer.name, kind, shape, parameters, _multiply_adds(layer, kind, shape))
 
@@ -92,6 +121,6 @@ def _multiply_adds(layer: Any, kind: str, shape: tuple[int, ...]) -> int:
         return places * (prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape))
     if kind == "Dense":
         return prod(shape[:-1]) * prod(layer.kernel.shape)
-    if not layer.weights or kind in ("BatchNormalization", "LayerNormalization", "Normalization"):
+    if not layer.weights or kind in _NORMALIZATIONS:
         return 0
     raise TypeError(f"The multiply-adds of {layer.name} ({kind}) are not defined here.")
