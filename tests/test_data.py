@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import pickle
+import re
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from course_utils import data
-from course_utils.data import _fashion, _registry, _tales
+from course_utils.data import _dates, _fashion, _names, _registry, _reviews, _series, _tales, _translation
 from course_utils.data._digits import cubic_resize_matrix, stratified_split, to_mnist_form
 
 KINDS = ["blobs", "linear", "xor", "moons", "circles", "spirals"]
@@ -118,6 +121,227 @@ def test_reviews() -> None:
         assert (kind == name).sum() >= least
         assert 0.15 < (reviews.kind_test == name).sum() / (kind == name).sum() < 0.25
     assert len(set(reviews.y_train[:20])) == 2 and len(set(reviews.kind_train[:40])) > 2, "shuffled"
+
+
+def test_co2() -> None:
+    co2 = data.load("co2")
+    assert co2.fields == ("time", "y") and co2.time.dtype == np.dtype("datetime64[D]")
+    assert (np.diff(co2.time) == np.timedelta64(7, "D")).all() and len(co2.y) == len(co2.time) == 2284
+    known = ~np.isnan(co2.y)
+    assert (~known).sum() == 59
+    slope = np.polyfit(np.flatnonzero(known) / 52.18, co2.y[known], 1)[0]
+    assert 1.0 < slope < 1.7, "ppm a year"
+    months = co2.time.astype("datetime64[M]").astype(int) % 12
+    yearly = [np.nanmean((co2.y - np.polyval(np.polyfit(np.flatnonzero(known), co2.y[known], 2),
+                                             np.arange(2284)))[months == m]) for m in range(12)]  # fmt: skip
+    assert np.argmax(yearly) == 4 and np.argmin(yearly) in (8, 9), "May is highest, autumn lowest"
+
+
+def test_air() -> None:
+    air = data.load("air")
+    assert air.fields == ("time", "y", "x", "wind", "feature_names", "wind_names")
+    assert (np.diff(air.time) == np.timedelta64(1, "h")).all()
+    n = len(air.time)
+    assert n == 2 * 365 * 24 and air.x.shape == (n, 6) and air.wind.shape == (n,) and np.isfinite(air.x).all()
+    known = ~np.isnan(air.y)
+    assert 0.02 < 1 - known.mean() < 0.08 and air.y[known].min() >= 2
+    dew, temperature, pressure = air.x[:, 0], air.x[:, 1], air.x[:, 2]
+    assert (dew <= temperature).all() and pressure.min() > 990 and pressure.max() < 1050
+    month = air.time.astype("datetime64[M]").astype(int) % 12
+    assert temperature[month == 0].mean() + 20 < temperature[month == 6].mean()
+    level = np.log1p(np.where(known, air.y, np.nanmedian(air.y)))
+    one, day = (np.corrcoef(level[:-lag], level[lag:])[0, 1] for lag in (1, 24))
+    assert one > 0.9 > 0.6 > day > 0.1, "an hour ago says much, a day ago something"
+    calm, north_west = (np.nanmean(air.y[air.wind == i]) for i in (3, 0))
+    assert calm > 1.2 * north_west, "the north-wester cleans the air"
+
+
+def test_air_is_deterministic() -> None:
+    again = _series.make_air.__wrapped__()
+    assert np.array_equal(again["y"], data.load("air").y, equal_nan=True)
+
+
+AIR = "No,year,month,day,hour,pm2.5,DEWP,TEMP,PRES,cbwd,Iws,Is,Ir"
+
+
+def air_rows() -> list[str]:
+    return [
+        AIR,
+        *(
+            f"{i},2010,1,{1 + i // 24},{i % 24},{'NA' if i < 2 else i},-21,-11,1021,NW,1.79,0,0"
+            for i in range(60)
+        ),
+    ]
+
+
+def test_air_is_read_from_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "air.csv"
+    path.write_text("\n".join(air_rows()), encoding="utf-8")
+    air = _series.read_air(path)
+    assert air["time"][25] == np.datetime64("2010-01-02T01") and air["x"].shape == (60, 6)
+    assert np.isnan(air["y"][:2]).all() and air["y"][5] == 5 and (air["wind"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda rows: rows[1:], "first line"),
+        (lambda rows: rows[:10], "9 hours"),
+        (lambda rows: [*rows[:5], "1,2", *rows[6:]], "line 6 has 2 values"),
+        (lambda rows: [*rows[:5], rows[5].replace("NW", "XX"), *rows[6:]], "unknown wind 'XX'"),
+        (lambda rows: [*rows[:5], rows[5].replace("-21", "cold"), *rows[6:]], "line 6 has a gap or a word"),
+        (lambda rows: [*rows[:5], rows[5].replace(",1,1,", ",13,1,"), *rows[6:]], "no calendar"),
+        (lambda rows: rows[:5] + rows[6:], "missing or stands twice"),
+    ],
+)
+def test_a_bad_table_of_the_air_is_named(tmp_path: Path, change, why: str) -> None:
+    path = tmp_path / "air.csv"
+    path.write_text("\n".join(change(air_rows())), encoding="utf-8")
+    with pytest.raises(data.DataError, match=f"{why}.*delete it and load the data again"):
+        _series.read_air(path)
+
+
+def test_dates() -> None:
+    dates = data.load("dates", n=3000, seed=1)
+    assert len(dates.text_train) == 2700 and len(dates.text_test) == 300
+    texts = np.concatenate([dates.text_train, dates.text_test])
+    assert len(set(texts)) == 3000
+    assert not set(dates.target_train) & set(dates.target_test), (
+        "no day of the test part was seen in training"
+    )
+    assert all(len(day) == 10 and np.datetime64(day) for day in dates.target_train)
+    assert set(np.bincount(dates.language_train) > 400) == {True} and len(dates.language_names) == 5
+    assert np.array_equal(dates.text_test, data.load("dates", n=3000, seed=1).text_test)
+
+
+@pytest.mark.parametrize(
+    ("language", "form", "text"),
+    [
+        ("English", "the {o} of {m}, {y}", "the 3rd of March, 1987"),
+        ("English", "{d} {s} '{t}", "3 Mar '87"),
+        ("French", "{w} {o} {m} {y}", "mardi 3 mars 1987"),
+        ("German", "{w}, den {d}. {m} {y}", "Dienstag, den 3. März 1987"),
+        ("Spanish", "{D}-{N}-{y}", "03-03-1987"),
+        ("Italian", "{w} {o} {m} {y}", "martedì 3 marzo 1987"),
+    ],
+)
+def test_a_date_as_it_is_written(language: str, form: str, text: str) -> None:
+    assert _dates.write(datetime.date(1987, 3, 3), language, form) == text
+
+
+@pytest.mark.parametrize(
+    ("day", "text"),
+    [(1, "1st"), (2, "2nd"), (11, "11th"), (12, "12th"), (13, "13th"), (22, "22nd"), (31, "31st")],
+)
+def test_english_ordinals(day: int, text: str) -> None:
+    assert _dates._ordinal(day, "English") == text
+
+
+def test_dates_need_a_sensible_number() -> None:
+    with pytest.raises(ValueError, match="between 10 and 100,000"):
+        data.load("dates", n=3)
+
+
+def test_names_of_people() -> None:
+    people = data.load("names")
+    every = np.concatenate([people.name_train, people.name_test])
+    assert len(set(every)) == len(every) > 600 and all(
+        n.isascii() and n.isalpha() and n.islower() for n in every
+    )
+    assert 0.08 < len(people.name_test) / len(every) < 0.12
+
+
+@pytest.mark.parametrize("content", [b"anna\nbert\n", b"Anna\n" * 200, "zo\u00eb\n".encode() * 200])
+def test_a_bad_list_of_names_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes(content)
+    with pytest.raises(data.DataError, match="not a list of names; delete it"):
+        _names.read_names(path)
+
+
+def test_review_sentences_are_read(tmp_path: Path) -> None:
+    praise, blame = tmp_path / "pos", tmp_path / "neg"
+    praise.write_bytes(
+        b"".join(b"caf\xe9 number %d is good \n" % i for i in range(200)) + b"caf\xe9 number 3 is good \n"
+    )
+    blame.write_bytes(b"".join(b"film\x85 number %d is bad \n" % i for i in range(200)))
+    reviews = _reviews.read_sentences(praise, blame)
+    assert len(reviews["text_train"]) == 320 and len(reviews["text_test"]) == 80
+    for text, y in zip(reviews["text_train"], reviews["y_train"], strict=True):
+        assert ("good" in text) == (y == 1) and text == text.strip()
+    assert set(reviews["kind_test"]) == {"untagged"}
+    blame.write_text("bad\n")
+    with pytest.raises(data.DataError, match="1 reviews only"):
+        _reviews.read_sentences(praise, blame)
+
+
+def test_translation() -> None:
+    pairs = data.load("translation")
+    assert pairs.fields == ("english_train", "french_train", "english_test", "french_test")
+    assert len(pairs.english_train) == 4000 and len(pairs.english_test) == 400
+    every = dict(
+        zip(
+            [*pairs.english_train, *pairs.english_test],
+            [*pairs.french_train, *pairs.french_test],
+            strict=True,
+        )
+    )
+    assert len(every) == 4400, "no test sentence was seen in training"
+    for english, french in every.items():
+        assert english[0].isupper() and english.endswith(".") and french[0].isupper() and french.endswith(".")
+        assert (" not " in english) == (" pas" in french)
+        assert not re.search(r"\b(je|ne|le|la|de) [aeiouéèêhœ]", french.lower()), f"no elision: {french}"
+        assert not re.search(r"\b(ma|nouveau|(un|le|mon) vieux) [aeiouéèêhœ]", french.lower()), french
+    lengths = [len(sentence.split()) for sentence in every]
+    assert min(lengths) >= 3 and max(lengths) <= 14
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("She wants some white apples every day.", "Elle veut des pommes blanches tous les jours."),
+        ("We carry some large glasses.", "Nous portons de grands verres."),
+        ("He does not love my house.", "Il n'aime pas ma maison."),
+        ("They do not look for it.", "Ils ne le cherchent pas."),
+        ("My cat does not look for a strange glass.", "Mon chat ne cherche pas de verre étrange."),
+    ],
+)
+def test_sentences_of_the_grammar(english: str, french: str) -> None:
+    pairs = data.load("translation")
+    every = dict(
+        zip(
+            [*pairs.english_train, *pairs.english_test],
+            [*pairs.french_train, *pairs.french_test],
+            strict=True,
+        )
+    )
+    assert every[english] == french
+
+
+def test_translations_are_read_from_an_archive(tmp_path: Path) -> None:
+    path = tmp_path / "fra-eng.zip"
+    lines = [f"Sentence {i}.\tPhrase {i}." for i in range(200)] + [
+        "Sentence 3.\tUne autre phrase.",
+        "no translation",
+    ]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fra.txt", "\n".join(lines))
+    pairs = _translation.read_zip(path)
+    assert len(pairs["english_train"]) == 190 and len(pairs["english_test"]) == 10
+    for english, french in zip(pairs["english_train"], pairs["french_train"], strict=True):
+        assert english.split()[1] == french.split()[1], "the first translation is taken"
+
+
+@pytest.mark.parametrize("content", [b"not an archive", None])
+def test_a_bad_archive_of_translations_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "fra-eng.zip"
+    if content is None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("other.txt", "a\tb")
+    else:
+        path.write_bytes(content)
+    with pytest.raises(data.DataError, match="not a valid archive"):
+        _translation.read_zip(path)
 
 
 def test_words_alone_go_far_with_plain_reviews_and_not_with_the_others() -> None:
@@ -296,7 +520,7 @@ def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names() -> None:
-    names = "digits fashion houses iris photos points reviews shapes tales tumours"
+    names = "air co2 dates digits fashion houses iris names photos points reviews shapes tales translation tumours"
     assert data.names() == tuple(names.split())
     for name in data.names():
         loaded = data.load(name)

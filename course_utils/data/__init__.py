@@ -23,18 +23,22 @@ from typing import Any
 import numpy as np
 
 from . import (
+    _dates,
     _digits,
     _download,
     _fashion,
     _houses,
     _idx,
     _iris,
+    _names,
     _photos,
     _points,
     _registry,
     _reviews,
+    _series,
     _shapes,
     _tales,
+    _translation,
     _tumours,
 )
 from ._dataset import DataError, Dataset
@@ -64,22 +68,31 @@ def _mnist_like(class_names: list[str]) -> Callable[[dict[str, Path]], dict[str,
 
 # What makes a version that needs no file (its signature: the options), and what reads one that does.
 _MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "air": _series.make_air,
+    "co2": _series.make_co2,
+    "dates": _dates.make_dates,
     "digits": _digits.make_sample,
     "fashion": _fashion.make_sample,
     "houses": _houses.make_sample,
     "iris": _iris.make_iris,
+    "names": _names.make_names,
     "photos": _photos.make_photos,
     "points": _points.make_points,
     "reviews": _reviews.make_reviews,
     "shapes": _shapes.make_shapes,
     "tales": _tales.make_sample,
+    "translation": _translation.make_sample,
     "tumours": _tumours.make_tumours,
 }
 _READERS: dict[str, Callable[[dict[str, Path]], dict[str, Any]]] = {
+    "air": lambda paths: _series.read_air(paths["table"]),
     "digits": _mnist_like(_digits.CLASS_NAMES),
     "fashion": _mnist_like(_fashion.CLASS_NAMES),
     "houses": lambda paths: _houses.read_csv(paths["table"]),
+    "names": lambda paths: _names.read_names(paths["list"]),
+    "reviews": lambda paths: _reviews.read_sentences(paths["praise"], paths["blame"]),
     "tales": lambda paths: _tales.read_text(paths["text"]),
+    "translation": lambda paths: _translation.read_zip(paths["archive"]),
 }
 
 _told: set[str] = set()  # data sets with a single version, which are announced once
@@ -111,6 +124,14 @@ def load(name: str, **options: Any) -> Dataset:
     Parameters
     ----------
     name : str
+        - ``"air"``: ``time`` (n,) datetime64[h], ``y`` (n,) float64, fine dust in µg/m³ with NaN in gaps, ``x`` (n, 6)
+          float64, the columns ``feature_names`` (weather), ``wind`` (n,) int64 into ``wind_names``. Sample: two
+          years of an invented city (17,520 hours); full: Beijing, 2010 to 2014 (43,824).
+        - ``"co2"``: ``time`` (2284,) datetime64[D], ``y`` (2284,) float64: carbon dioxide over Mauna Loa, ppm, once a
+          week, NaN in gaps.
+        - ``"dates"``: see :func:`course_utils.data._dates.make_dates` for ``n`` and ``seed``; ``text_train`` str in
+          five languages, ``target_train`` str "YYYY-MM-DD", ``language_train`` int64, ``text_test``, ...,
+          ``language_names``.
         - ``"digits"``: ``x_train`` (n, 28, 28) uint8 0..255, ``y_train`` (n,) int64 0..9, ``x_test``,
           ``y_test``, ``class_names``. Sample: scikit-learn's digits in MNIST's form (1,437 / 360);
           full: MNIST (60,000 / 10,000).
@@ -122,19 +143,24 @@ def load(name: str, **options: Any) -> Dataset:
           (2,000 / 500); full: California housing (16,512 / 4,128).
         - ``"iris"``: ``x`` (150, 4) float64 in cm, ``y`` (150,) int64 0..2, ``feature_names``,
           ``class_names``.
+        - ``"names"``: ``name_train`` and ``name_test``, str, lower-case first names. Sample: collected for the course;
+          full: 29,494 names given in the United States.
         - ``"photos"``: ``images`` (2, 427, 640, 3) uint8 RGB, ``names``: a temple and a flower.
         - ``"points"``: see :func:`course_utils.data._points.make_points` for ``kind``, ``n``, ``noise``,
           ``margin`` and ``seed``; ``x`` (n, 2) float64, ``y`` (n,) int64 in {0, 1}, and ``true_w``,
           ``true_b`` for ``kind="linear"``.
-        - ``"reviews"``: ``text_train`` (960,) str, ``y_train`` int64, 1 for praise, ``kind_train`` str ("plain",
-          "negation", "contrast", "irony", "mixed"), ``text_test`` (240,), ``y_test``, ``kind_test``,
-          ``class_names``.
+        - ``"reviews"``: ``text_train`` str, ``y_train`` int64, 1 for praise, ``kind_train`` str ("plain", "negation",
+          "contrast", "irony", "mixed"; "untagged" in the full version), ``text_test``, ``y_test``, ``kind_test``,
+          ``class_names``. Sample: written for the course (960 / 240); full: rt-polarity, sentences of film
+          critics (8,530 / 2,132).
         - ``"shapes"``: see :func:`course_utils.data._shapes.make_shapes` for ``n``, ``seed``, ``size`` and
           ``shift``; ``images`` (n, size, size, 3) uint8, ``label``, ``color`` and ``object_size`` (n,),
           ``masks`` (n, size, size) bool, ``boxes`` (n, 4), ``captions`` (n,), ``class_names``,
           ``color_names``.
         - ``"tales"``: ``text_train`` and ``text_test``, str. Sample: short tales written for the course (some 60,000
           characters); full: Tiny Shakespeare (1.1 million).
+        - ``"translation"``: ``english_train``, ``french_train``, ``english_test``, ``french_test``, str. Sample: a small
+          grammar (4,000 / 400); full: sentences of Tatoeba (93,726 / 4,933).
         - ``"tumours"``: ``x`` (569, 30) float64, ``y`` (569,) int64, 1 for malignant, ``feature_names``,
           ``class_names``.
     **options
