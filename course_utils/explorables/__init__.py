@@ -10,38 +10,50 @@ from typing import TYPE_CHECKING, Any
 
 _LAZY = {
     "ActivationExplorer": "activation_explorer",
+    "ArchitectureCalculator": "architecture_calculator",
     "ChainRule": "chain_rule",
+    "FeatureBrowser": "feature_browser",
     "GraphStepper": "graph_stepper",
+    "KernelPainter": "kernel_painter",
     "LossExplorer": "loss_explorer",
     "MatrixViewer": "matrix_viewer",
     "OptimizerRace": "optimizer_race",
     "PerceptronBoard": "perceptron_board",
     "Playground": "playground",
     "Quiz": "quiz",
+    "ReceptiveField": "receptive_field",
 }
 
 __all__ = [
     "ActivationExplorer",
+    "ArchitectureCalculator",
     "ChainRule",
+    "FeatureBrowser",
     "GraphStepper",
+    "KernelPainter",
     "LossExplorer",
     "MatrixViewer",
     "OptimizerRace",
     "PerceptronBoard",
     "Playground",
     "Quiz",
+    "ReceptiveField",
 ]
 
 if TYPE_CHECKING:
     from course_utils.explorables.activation_explorer import ActivationExplorer
+    from course_utils.explorables.architecture_calculator import ArchitectureCalculator
     from course_utils.explorables.chain_rule import ChainRule
+    from course_utils.explorables.feature_browser import FeatureBrowser
     from course_utils.explorables.graph_stepper import GraphStepper
+    from course_utils.explorables.kernel_painter import KernelPainter
     from course_utils.explorables.loss_explorer import LossExplorer
     from course_utils.explorables.matrix_viewer import MatrixViewer
     from course_utils.explorables.optimizer_race import OptimizerRace
     from course_utils.explorables.perceptron_board import PerceptronBoard
     from course_utils.explorables.playground import Playground
     from course_utils.explorables.quiz import Quiz
+    from course_utils.explorables.receptive_field import ReceptiveField
 
 
 def __getattr__(name: str) -> Any:
