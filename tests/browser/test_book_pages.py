@@ -78,12 +78,14 @@ def test_every_interactive_figure_reacts_to_keys_in_the_book(visit, lesson):
         )
         before = driver.execute_script(content, figure)
         control = driver.execute_script(
-            "const c = arguments[0].querySelector('[data-cx-handle], input[type=range]');"
-            "c.scrollIntoView({block: 'center', behavior: 'instant'}); c.focus(); return c",
+            "const all = (what) => [...arguments[0].querySelectorAll(what)];"
+            "const c = [...all('[data-cx-handle]'), ...all('input[type=range]'), ...all('[tabindex=\"0\"]')]"
+            ".find(c => c.getClientRects().length && !c.disabled);"
+            "c?.scrollIntoView({block: 'center', behavior: 'instant'}); c?.focus(); return c",
             figure,
         )
         assert control is not None, f"{kind}: nothing to hold"
-        ActionChains(driver).send_keys(Keys.ARROW_RIGHT * 3).perform()
+        ActionChains(driver).send_keys(Keys.ARROW_RIGHT * 3 + Keys.ARROW_DOWN).perform()
         driver.execute_async_script("setTimeout(arguments[0], 150)")
         assert driver.execute_script(content, figure) != before, f"{kind} does not react"
 
