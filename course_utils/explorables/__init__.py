@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 _LAZY = {
     "ActivationExplorer": "activation_explorer",
+    "AlignmentViewer": "alignment_viewer",
     "ArchitectureCalculator": "architecture_calculator",
     "ChainRule": "chain_rule",
     "FeatureBrowser": "feature_browser",
+    "GateViewer": "gate_viewer",
     "GraphStepper": "graph_stepper",
     "KernelPainter": "kernel_painter",
     "LossExplorer": "loss_explorer",
@@ -21,14 +23,18 @@ _LAZY = {
     "PerceptronBoard": "perceptron_board",
     "Playground": "playground",
     "Quiz": "quiz",
+    "RNNUnroller": "rnn_unroller",
     "ReceptiveField": "receptive_field",
+    "SamplingLab": "sampling_lab",
 }
 
 __all__ = [
     "ActivationExplorer",
+    "AlignmentViewer",
     "ArchitectureCalculator",
     "ChainRule",
     "FeatureBrowser",
+    "GateViewer",
     "GraphStepper",
     "KernelPainter",
     "LossExplorer",
@@ -37,14 +43,18 @@ __all__ = [
     "PerceptronBoard",
     "Playground",
     "Quiz",
+    "RNNUnroller",
     "ReceptiveField",
+    "SamplingLab",
 ]
 
 if TYPE_CHECKING:
     from course_utils.explorables.activation_explorer import ActivationExplorer
+    from course_utils.explorables.alignment_viewer import AlignmentViewer
     from course_utils.explorables.architecture_calculator import ArchitectureCalculator
     from course_utils.explorables.chain_rule import ChainRule
     from course_utils.explorables.feature_browser import FeatureBrowser
+    from course_utils.explorables.gate_viewer import GateViewer
     from course_utils.explorables.graph_stepper import GraphStepper
     from course_utils.explorables.kernel_painter import KernelPainter
     from course_utils.explorables.loss_explorer import LossExplorer
@@ -54,6 +64,8 @@ if TYPE_CHECKING:
     from course_utils.explorables.playground import Playground
     from course_utils.explorables.quiz import Quiz
     from course_utils.explorables.receptive_field import ReceptiveField
+    from course_utils.explorables.rnn_unroller import RNNUnroller
+    from course_utils.explorables.sampling_lab import SamplingLab
 
 
 def __getattr__(name: str) -> Any:
