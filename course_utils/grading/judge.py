@@ -290,6 +290,7 @@ class Judge:
         self.names: dict[str, Any] = {}
         self.absent: dict[str, str] = {}
         self.found: dict[str, tuple] = {}
+        self.not_begun: set[str] = set()  # names of cells that stopped at the stub they were handed out with
 
     def run(self) -> None:
         """Run the notebook, then the tests, and tell the grader of each as it is done."""
@@ -335,6 +336,8 @@ class Judge:
             shown = self.notebook.run(cell["id"], source)
         except Stopped as error:
             shown = [_error("Stopped", str(error))]
+        if any(type(part) is dict and part.get("ename") == "NotImplementedError" for part in shown):
+            self.not_begun.update(cell["defines"])
         try:
             message = json.dumps({"cell": cell["id"], "outputs": shown})
         except (TypeError, ValueError):
@@ -363,6 +366,10 @@ class Judge:
             self.absent[name] = found
         elif kind == "unfit":
             self.absent[name] = f"{name}: {found}"
+        elif name in self.not_begun:
+            self.absent[name] = (
+                f"Not attempted yet: the cell that makes {name} is still as it was handed out."
+            )
         else:
             self.absent[name] = f"{name} is not defined: its cell did not run to the end."
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
 
 from course_utils.grading import run
-from tests.assignments import ps1_answers, ps2_answers, ps3_answers
+from tests.assignments import ps1_answers, ps2_answers, ps3_answers, ps4_answers
 from tests.assignments.common import Marker, assignment
 from tests.grading.toy import needs_sandbox  # noqa: F401
 
-SETS = {module.ASSIGNMENT: module for module in (ps1_answers, ps2_answers, ps3_answers)}
+SETS = {module.ASSIGNMENT: module for module in (ps1_answers, ps2_answers, ps3_answers, ps4_answers)}
 MISTAKES = [(name, mistake) for name, module in SETS.items() for mistake in module.CASES]
 # These go through both sandboxes as well, which takes seconds each.
 IN_SANDBOX = [(name, mistake) for name, module in SETS.items() for mistake in module.IN_SANDBOX]
@@ -36,6 +37,36 @@ def answers(name: str, replaced: dict[str, str]) -> dict[str, str]:
     """Sources of all answer cells: the reference, with these in place of some."""
     cells = [cell for cell in assignment(name).cells if cell.is_answer]
     return {cell.id: cell.source for cell in cells} | replaced
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_tests_share_nothing_but_given_cells(name):
+    # Hidden tests run only where the visible ones held, so what another test defines may not be there.
+    def loaded(source):
+        return {
+            node.id
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+
+    def made(source):
+        found = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                found.add(node.name)
+            elif isinstance(node, ast.arg):
+                found.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+        return found
+
+    cells = [cell for cell in assignment(name).cells if cell.role in ("given", "demo", "solution", "test")]
+    plain = {cell.id: re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", cell.source) for cell in cells}
+    of_tests = {cell.id: made(plain[cell.id]) for cell in cells if cell.role == "test"}
+    others = set().union(*(made(plain[cell.id]) for cell in cells if cell.role != "test"))
+    for test, own in of_tests.items():
+        elsewhere = set().union(*of_tests.values()) - own - others
+        assert not loaded(plain[test]) & elsewhere, f"{test} uses what another test defines"
 
 
 @pytest.mark.parametrize("name", SETS)
