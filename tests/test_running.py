@@ -72,6 +72,15 @@ def test_a_prose_edit_does_not_run_a_lesson_again_and_a_code_edit_does(make):
     assert not run.cached and runs_of(lesson) == 4
 
 
+def test_what_is_printed_piece_by_piece_is_one_output(make):
+    dots = "import time\nfor _ in range(3):\n    print('.', end='', flush=True)\n    time.sleep(0.2)\n"
+    lesson = make("01_first", dots + "display(1)\nprint('after', flush=True)\ntime.sleep(0.2)\nprint('more')")
+    (run,) = execute.execute([lesson], "sample")
+    outputs = run.notebook.cells[0].outputs
+    assert [output.output_type for output in outputs] == ["stream", "display_data", "stream"]
+    assert [outputs[0].text, outputs[2].text] == ["...", "after\nmore\n"]
+
+
 def test_a_failing_cell_is_named_and_the_rest_runs(make, workshop):
     bad = make("01_bad", "#!md # Bad", "x = 1", "1 / 0", "print('never')")
     good = make("02_good", "#!md # Good", "print('fine')")

@@ -160,7 +160,7 @@ function render({ model, el }) {
     const [S, T] = [source.length, target.length];
     const right = 42;
     const label = Math.min(Math.max(...target.map((t) => measure(avPlain(t)))), width < 430 ? 58 : 120);
-    const left = Math.ceil(label) + (s.wrong.size ? 24 : 12);
+    const left = Math.max(Math.ceil(label) + (s.wrong.size ? 24 : 12), 32); // room for the scale of the bars
     const widest = Math.max(...source.map((t) => measure(avPlain(t))));
     const targetWidest = Math.max(...target.map((t) => measure(avPlain(t)) + (s.wrong.size ? 8 : 0)));
     // columns: as wide as the place allows; where words do not fit they are turned, where not even that, one scrolls
@@ -264,9 +264,10 @@ function render({ model, el }) {
     shares.replaceChildren(...order.map((k) => h("li", {}, h("b", { text: fixed(now[k], 2) }), ` on ${avMark(source[k])}, source token ${k + 1}`)));
     const correct = s.correct && s.wrong.has(s.step)
       ? h("p", { class: "av-error", text: s.step < s.correct.length ? `✗ Correct here: ${avMark(s.correct[s.step])}` : "✗ The correct target is shorter." }) : null;
+    const alike = ui.number(2 ** s.entropy[s.step]);
     readout.replaceChildren(...[h("p", { class: "av-head", text: `Writing ${avMark(target[s.step])} the network looks at` }), shares,
       h("p", {}, `Entropy ${fixed(s.entropy[s.step], 2)} bits of at most ${fixed(Math.log2(S), 2)}: `
-        + `as if ${ui.number(2 ** s.entropy[s.step])} tokens shared the weight evenly.`), correct].filter(Boolean));
+        + (alike === "1" ? "one token has all of the weight." : `as if ${alike} tokens shared the weight evenly.`)), correct].filter(Boolean));
     const mean = s.entropy.reduce((a, b) => a + b, 0) / T;
     const score = () => {
       if (!s.wrong.size && s.correct.length === T) return "Every target token is correct.";

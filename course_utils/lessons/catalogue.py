@@ -87,7 +87,9 @@ class Lesson:
         """Outcome id -> sentence, from the list under "What you will be able to do"."""
         for cell in self.notebook.cells:
             if cell.cell_type == "markdown" and cell.source.startswith("## What you will be able to do"):
-                found = re.findall(r"^[-*] (.+?)\s*\(`([a-z0-9_]+\.[a-z_]+)`\)\.?$", cell.source, re.MULTILINE)
+                found = re.findall(
+                    r"^[-*] (.+?)\s*\(`([a-z0-9_]+\.[a-z_]+)`\)\.?$", cell.source, re.MULTILINE
+                )
                 return {key: text for text, key in found}
         return {}
 

@@ -198,11 +198,29 @@ async def _execute(lesson: Lesson, mode: str, on_cell: Callable[[Run, int, int],
     notebook.metadata["kernelspec"] = lesson.notebook.metadata["kernelspec"]
     run.notebook = notebook
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _joined_streams(cell.outputs)
         for output in cell.get("outputs", []):
             result = output.get("data", {}).get(RESULT_MIME)
             if result:
                 run.results.append(dict(result))
     return run
+
+
+def _joined_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Printed pieces that follow each other as one output, as a notebook shows them.
+
+    The kernel sends what is flushed piece by piece, and the book would put each dot of a progress line into a box of
+    its own. nbclient can join streams too, but moves what is printed after a figure to before it.
+    """
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def default_jobs() -> int:
