@@ -25,6 +25,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any, ClassVar
 
@@ -41,28 +42,29 @@ def _read(name: str) -> str:
     return resources.files("course_utils.explorables").joinpath(name).read_text(encoding="utf-8")
 
 
-def module_text(js_name: str) -> str:
-    """The whole ES module of a figure: the shared library, then the figure's own code."""
+def module_text(js_name: str, parts: Sequence[str] = ()) -> str:
+    """The whole ES module of a figure: the shared library, parts that some figures share, the figure's own code."""
     own = _read(js_name)
     if own.count("export default") != 1:
         raise ValueError(f"{js_name} must contain exactly one `export default`.")
-    return _read("_ui.js") + "\n" + own
+    return "\n".join([_read("_ui.js"), *(_read(f"{part}.js") for part in parts), own])
 
 
-def style_text(js_name: str) -> str:
-    """The style of a figure: the shared one, then the figure's own ``.css`` if it has one.
+def style_text(js_name: str, parts: Sequence[str] = ()) -> str:
+    """The style of a figure: the shared one, those of its parts, then the figure's own ``.css`` if it has one.
 
     A page with several figures adds the shared style once for each, in any order. So the own rules, which
     begin with ``.cx-KIND``, get ``.cx`` before it: they win over the shared ones wherever they stand.
     """
     file = resources.files("course_utils.explorables").joinpath(js_name.removesuffix(".js") + ".css")
+    shared = "\n".join([_read("_ui.css"), *(_read(f"{part}.css") for part in parts)])
     if not file.is_file():
-        return _read("_ui.css")
+        return shared
     own = file.read_text(encoding="utf-8")
     kind = re.search(r"\.cx-[a-z]+", own)
     if kind:
         own = re.sub(rf"(?<![\w.\-]){re.escape(kind[0])}(?![\w-])", f".cx{kind[0]}", own)
-    return _read("_ui.css") + "\n" + own
+    return shared + "\n" + own
 
 
 def svg_document(width: float, height: float, body: str) -> str:
@@ -78,14 +80,15 @@ class Explorable(anywidget.AnyWidget):
     """An interactive figure whose computation runs in the browser. See the module's text."""
 
     _js: ClassVar[str]
+    _parts: ClassVar[tuple[str, ...]] = ()  # "_timeline" stands for _timeline.js and _timeline.css beside this file
 
     # ipywidgets 7 would display through this method and drop every entry but the view.
     _ipython_display_ = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "_js" in cls.__dict__:
-            cls._esm = module_text(cls._js)
-            cls._css = style_text(cls._js)
+            cls._esm = module_text(cls._js, cls._parts)
+            cls._css = style_text(cls._js, cls._parts)
         super().__init_subclass__(**kwargs)
 
     @property

@@ -150,155 +150,14 @@ function render({ model, el }) {
   const settled = () => Object.keys(model.get("gates")).length === GAT_NAMES[model.get("kind")].length;
   const request = cx.frame(draw);
   let width = 0;
-  let walking = false; // while walking through time the steps to come are faded
-  let geometry = null;
-
-  // ---- the drawing: everything but the handles is made anew for each frame ----
-  const marks = ui.svg("g", { "aria-hidden": "true" });
-  const handles = ui.svg("g", {});
-  const cursor = ui.svg("g", { "data-cx-handle": true, role: "slider", tabindex: 0, focusable: "true", "aria-label": "Step" });
-  const cursorArea = ui.svg("rect", { class: "gv-area" });
-  const cursorRing = ui.svg("rect", { class: "cx-ring", rx: 3 });
-  cursor.append(cursorArea, cursorRing);
-  const drawing = ui.svg("svg", { role: "group", "aria-label": "Input, gates, state, output and gradient over time" }, marks, cursor, handles);
-  cx.stage.append(drawing);
-  const point = (event) => {
-    const box = drawing.getBoundingClientRect();
-    const scale = drawing.viewBox.baseVal.width / box.width || 1;
-    return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
-  };
-  const columnAt = (x) => clamp(Math.floor((x - geometry.left) / geometry.col) + 1, 1, model.get("inputs").length);
-
-  // ---- the inputs, one slider each; a drag also paints over its neighbours ----
-  const pads = [];
-  const setInput = (t, value, save = false) => {
-    const inputs = copy(model.get("inputs"));
-    inputs[t - 1] = clamp(Math.round(value * 20) / 20, -GAT_LIMIT, GAT_LIMIT);
-    walking = false;
-    put({ inputs, step: t }, save);
-  };
-  const makePad = (t) => {
-    const hit = ui.svg("rect", { class: "gv-hit" });
-    const ring = ui.svg("rect", { class: "cx-ring", rx: 3 });
-    const node = ui.svg("g", { "data-cx-handle": true, class: "gv-pad", role: "slider", "aria-orientation": "vertical", focusable: "true",
-      "aria-valuemin": -GAT_LIMIT, "aria-valuemax": GAT_LIMIT, "aria-label": `Input at step ${t}` }, hit, ring);
-    let held = null;
-    const paint = (event) => {
-      const p = point(event);
-      setInput(columnAt(p.x), (geometry.inputZero - p.y) / geometry.inputUnit);
-    };
-    cx.on(node, "pointerdown", (event) => {
-      if (event.button !== 0 || held !== null) return;
-      event.preventDefault();
-      player.stop();
-      node.focus({ preventScroll: true, focusVisible: false });
-      node.setPointerCapture(event.pointerId);
-      held = event.pointerId;
-      paint(event);
-    });
-    cx.on(node, "pointermove", (event) => { if (held === event.pointerId) paint(event); });
-    cx.on(node, "pointerup pointercancel lostpointercapture", (event) => {
-      if (held !== event.pointerId) return;
-      held = null;
-      model.save_changes();
-      tell();
-    });
-    cx.on(node, "keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const value = model.get("inputs")[t - 1];
-      const by = { ArrowUp: 0.1, ArrowDown: -0.1 }[event.key];
-      const T = model.get("inputs").length;
-      const to = { ArrowLeft: t - 1, ArrowRight: t + 1, Home: 1, End: T }[event.key];
-      if (by) setInput(t, value + by * (event.shiftKey ? 5 : 1), true);
-      else if (event.key === "Delete" || event.key === "Backspace" || event.key === "0") setInput(t, 0, true);
-      else if (to !== undefined) {
-        const next = clamp(to, 1, T);
-        put({ step: next });
-        pads[next - 1].node.setAttribute("tabindex", 0);
-        pads[next - 1].node.focus();
-      } else return;
-      event.preventDefault();
-      player.stop();
-      tell();
-    });
-    handles.append(node);
-    return { node, hit, ring };
-  };
-
-  // ---- walking through time ----
-  const go = (t) => {
-    const T = model.get("inputs").length;
-    const step = clamp(t, 1, T);
-    walking = step < T;
-    put({ step });
-    request();
-  };
-  let since = 0;
-  const player = cx.animate((now, passed) => {
-    since += Math.min(passed, 100);
-    if (since < 850) return true;
-    since = 0;
-    go(model.get("step") + 1);
-    if (model.get("step") < model.get("inputs").length) return true;
-    tell();
-    return false;
-  });
-  const walk = (t) => {
-    player.stop();
-    go(t);
-    tell();
-  };
-  const bar = cx.row(cx.stage);
-  bar.classList.add("gv-bar");
-  const play = cx.button({ label: "Play", primary: true, parent: bar, title: "Walk through the steps", onClick: () => {
-    const T = model.get("inputs").length;
-    if (player.running) player.stop();
-    else if (cx.calm) walk(model.get("step") >= T ? 1 : model.get("step") + 1); // no motion: one step each time
-    else {
-      if (model.get("step") >= T) go(1);
-      since = 0;
-      player.start();
-    }
-    request();
-  } });
-  const back = cx.button({ label: "◀ Step", parent: bar, title: "One step back", onClick: () => walk(model.get("step") - 1) });
-  const next = cx.button({ label: "Step ▶", parent: bar, title: "One step on", onClick: () => walk(model.get("step") + 1) });
-  const where = ui.h("span", { class: "gv-where" });
-  bar.append(where);
-  cx.on(cursor, "keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = model.get("step");
-    const to = { ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1, Home: 1, End: model.get("inputs").length }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    walk(to);
-  });
-  let held = null;
-  cx.on(cursor, "pointerdown", (event) => {
-    if (event.button !== 0) return;
-    held = event.pointerId;
-    cursor.focus({ preventScroll: true, focusVisible: false });
-    cursor.setPointerCapture(held);
-    player.stop();
-    walking = false;
-    put({ step: columnAt(point(event).x) }, false);
-    request();
-  });
-  cx.on(cursor, "pointermove", (event) => { if (held === event.pointerId) put({ step: columnAt(point(event).x) }, false); });
-  cx.on(cursor, "pointerup pointercancel", (event) => {
-    if (held !== event.pointerId) return;
-    held = null;
-    model.save_changes();
-    tell();
-  });
+  const line = timeline(cx, model, { label: "Input, gates, state, output and gradient over time", limit: GAT_LIMIT, pause: 850, put, request, tell });
   const legend = ui.h("p", { class: "gv-legend", "aria-hidden": "true" });
   const readout = ui.h("div", { class: "gv-readout", role: "group", "aria-label": "The step written out" });
   cx.stage.append(legend, readout);
 
   // ---- controls ----
   const change = (values, save) => {
-    player.stop();
-    walking = false;
+    line.still();
     put(values, save);
     request();
   };
@@ -363,8 +222,7 @@ function render({ model, el }) {
   cx.panel.append(verdict);
   const remark = cx.note("");
   cx.resetButton(() => {
-    player.stop();
-    walking = false;
+    line.still();
     put(copy(opening));
     cx.announce("Back to the opening state.");
     request();
@@ -419,8 +277,8 @@ function render({ model, el }) {
     const base = gradTop + gradHeight;
     const height = base + 40;
     const inputZero = charts[0].y + charts[0].height / 2;
-    geometry = { left, col, inputZero, inputUnit: (charts[0].height / 2 - 3) / GAT_LIMIT };
-    ui.set(drawing, { width, height, viewBox: `0 0 ${width} ${height}` });
+    const inputUnit = (charts[0].height / 2 - 3) / GAT_LIMIT;
+    ui.set(line.drawing, { width, height, viewBox: `0 0 ${width} ${height}` });
 
     const out = [];
     const add = (tag, attrs) => out.push(ui.svg(tag, attrs));
@@ -444,7 +302,7 @@ function render({ model, el }) {
       const unit = gate ? tall - 2 : (tall / 2 - 3) / top;
       if (!gate) add("path", { class: "cx-zero", d: `M${left} ${zero}h${T * col}` });
       values.forEach((value, k) => {
-        const fade = walking && key !== "x" && k + 1 > step ? " gv-faint" : "";
+        const fade = line.walking && key !== "x" && k + 1 > step ? " gv-faint" : "";
         const x = X(k + 1);
         if (gate) add("rect", { class: "gv-frame", x: x + 0.14 * col, y: at + 1, width: 0.72 * col, height: tall - 2 });
         rect(x + (gate ? 0.14 : 0.2) * col, zero, zero - value * unit, (gate ? 0.72 : 0.6) * col, `${cls}${fade}`);
@@ -483,23 +341,12 @@ function render({ model, el }) {
         text(X(t) + col / 2, base + 16, String(t), { "text-anchor": "middle", class: t === step ? "gv-here" : "cx-tick" });
       }
     text(left + (T * col) / 2, base + 34, "step t", { "text-anchor": "middle" });
-    marks.replaceChildren(...out);
+    line.marks.replaceChildren(...out);
 
-    // the handles
-    while (pads.length < T) pads.push(makePad(pads.length + 1));
-    pads.forEach(({ node, hit, ring }, k) => {
-      node.style.display = k < T ? "" : "none";
-      if (k >= T) return;
-      const place = { x: X(k + 1), y: charts[0].y - 3, width: col, height: charts[0].height + 6 };
-      ui.set(hit, place);
-      ui.set(ring, { ...place, x: place.x + 1, width: Math.max(col - 2, 1) });
-      ui.set(node, { tabindex: k + 1 === step ? 0 : -1, "aria-valuenow": inputs[k], "aria-valuetext": fixed(inputs[k], 2) });
-    });
-    ui.set(cursorArea, { x: left, y: charts[1].y - 3, width: T * col, height: base + 20 - charts[1].y + 3 });
-    ui.set(cursorRing, { x: X(step) + 1.5, y: charts[1].y - 3, width: Math.max(col - 3, 1), height: base + 20 - charts[1].y });
     const t = step - 1;
-    ui.set(cursor, { "aria-valuenow": step, "aria-valuemin": 1, "aria-valuemax": T,
-      "aria-valuetext": `step ${step} of ${T}: ${lstm ? `cell state ${fixed(v.c[t], 2)}, output` : "state"} ${fixed(v.h[t], 2)}, gradient ${number(d.direct[t])}` });
+    line.place({ left, col, inputZero, inputUnit, pads: { y: charts[0].y - 3, height: charts[0].height + 6 },
+      area: { y: charts[1].y - 3, height: base + 23 - charts[1].y }, ring: { y: charts[1].y - 3, height: base + 20 - charts[1].y },
+      valuetext: `${lstm ? `cell state ${fixed(v.c[t], 2)}, output` : "state"} ${fixed(v.h[t], 2)}, gradient ${number(d.direct[t])}` });
 
     // the words
     const swatch = (cls, words) => ui.h("span", { class: "gv-key" }, ui.h("i", { class: cls }), words);
@@ -510,25 +357,21 @@ function render({ model, el }) {
       cellSelect.input.replaceChildren(...[["", "set by hand"], ...Object.keys(GAT_CELLS[kind]).map((name) => [name, GAT_CELL_NAMES[name]])]
         .map(([value, words]) => ui.h("option", { value, text: words })));
     }
-    where.textContent = `step ${step} of ${T}`;
-    play.set(player.running ? "Pause" : "Play");
-    back.disable(step <= 1);
-    next.disable(step >= T);
     const x = inputs[t];
     const hb = t ? v.h[t - 1] : 0;
     const cb = t && lstm ? v.c[t - 1] : 0;
     const n = GAT_SUB(step);
     const b4 = GAT_SUB(step - 1);
-    const line = (cls, name, sum, value) => ui.h("p", {}, ui.h("span", { class: `gv-name gv-name-${cls}`, text: name }), `= ${sum} = `, ui.h("b", { text: fixed(value, 2) }));
+    const equation = (cls, name, sum, value) => ui.h("p", {}, ui.h("span", { class: `gv-name gv-name-${cls}`, text: name }), `= ${sum} = `, ui.h("b", { text: fixed(value, 2) }));
     const inner = (name, extra = "") => `${fixed(gates[name][0], 1)}·${paren(x)} + ${extra}${paren(gates[name][1], 1)}·${paren(hb)} + ${paren(gates[name][2], 1)}`;
     const lines = lstm
-      ? [line("gate", `i${n}`, `σ(${inner("i")})`, v.i[t]), line("g", `c̃${n}`, `tanh(${inner("c")})`, v.g[t]), line("gate", `f${n}`, `σ(${inner("f")})`, v.f[t]),
-        line("state", `c${n}`, `f·c${b4} + i·c̃ = ${fixed(v.f[t], 2)}·${paren(cb)} + ${fixed(v.i[t], 2)}·${paren(v.g[t])}`, v.c[t]),
-        line("gate", `o${n}`, `σ(${inner("o")})`, v.o[t]), line("state", `h${n}`, `o·tanh(c) = ${fixed(v.o[t], 2)}·${paren(Math.tanh(v.c[t]))}`, v.h[t])]
-      : [line("gate", `r${n}`, `σ(${inner("r")})`, v.r[t]),
-        line("g", `h̃${n}`, `tanh(${fixed(gates.h[0], 1)}·${paren(x)} + ${paren(gates.h[2], 1)} + r·${paren(gates.h[1], 1)}·${paren(hb)})`, v.g[t]),
-        line("gate", `z${n}`, `σ(${inner("z")})`, v.z[t]),
-        line("state", `h${n}`, `z·h${b4} + (1 − z)·h̃ = ${fixed(v.z[t], 2)}·${paren(hb)} + ${fixed(1 - v.z[t], 2)}·${paren(v.g[t])}`, v.h[t])];
+      ? [equation("gate", `i${n}`, `σ(${inner("i")})`, v.i[t]), equation("g", `c̃${n}`, `tanh(${inner("c")})`, v.g[t]), equation("gate", `f${n}`, `σ(${inner("f")})`, v.f[t]),
+        equation("state", `c${n}`, `f·c${b4} + i·c̃ = ${fixed(v.f[t], 2)}·${paren(cb)} + ${fixed(v.i[t], 2)}·${paren(v.g[t])}`, v.c[t]),
+        equation("gate", `o${n}`, `σ(${inner("o")})`, v.o[t]), equation("state", `h${n}`, `o·tanh(c) = ${fixed(v.o[t], 2)}·${paren(Math.tanh(v.c[t]))}`, v.h[t])]
+      : [equation("gate", `r${n}`, `σ(${inner("r")})`, v.r[t]),
+        equation("g", `h̃${n}`, `tanh(${fixed(gates.h[0], 1)}·${paren(x)} + ${paren(gates.h[2], 1)} + r·${paren(gates.h[1], 1)}·${paren(hb)})`, v.g[t]),
+        equation("gate", `z${n}`, `σ(${inner("z")})`, v.z[t]),
+        equation("state", `h${n}`, `z·h${b4} + (1 − z)·h̃ = ${fixed(v.z[t], 2)}·${paren(hb)} + ${fixed(1 - v.z[t], 2)}·${paren(v.g[t])}`, v.h[t])];
     readout.replaceChildren(ui.h("p", { class: "gv-head", text: `Step ${step}, input ${fixed(x, 2)}, h before ${fixed(hb, 2)}` }), ...lines,
       ui.h("p", {}, `Gradient of ${state}${GAT_SUB(T)} with respect to ${state}${n}: `, ui.h("b", { text: number(d.direct[t]) }),
         ` along the state, ${number(d.total[t])} by all ways; plain unit `, ui.h("b", { text: number(d.plain[t]) }), "."));

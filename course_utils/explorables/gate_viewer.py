@@ -288,6 +288,7 @@ class GateViewer(Explorable):
     """
 
     _js = "gate_viewer.js"
+    _parts = ("_timeline",)
 
     kind = traitlets.Unicode("lstm").tag(sync=True)
     inputs = traitlets.List().tag(sync=True)

@@ -91,156 +91,14 @@ function render({ model, el }) {
   };
   const request = cx.frame(draw);
   let width = 0;
-  let walking = false; // while walking through time the states to come are faded
-  let geometry = null;
-
-  // ---- the drawing: everything but the handles is made anew for each frame ----
-  const marks = ui.svg("g", { "aria-hidden": "true" });
-  const handles = ui.svg("g", {});
-  const cursor = ui.svg("g", { "data-cx-handle": true, role: "slider", tabindex: 0, focusable: "true", "aria-label": "Step" });
-  const cursorArea = ui.svg("rect", { class: "ru-area" });
-  const cursorRing = ui.svg("rect", { class: "cx-ring", rx: 3 });
-  cursor.append(cursorArea, cursorRing);
-  const drawing = ui.svg("svg", { role: "group", "aria-label": "The unrolled network: inputs, states and gradients over time" }, marks, cursor, handles);
-  cx.stage.append(drawing);
-  const point = (event) => {
-    const box = drawing.getBoundingClientRect();
-    const scale = drawing.viewBox.baseVal.width / box.width || 1;
-    return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
-  };
-  const columnAt = (x) => clamp(Math.floor((x - geometry.left) / geometry.col) + 1, 1, model.get("inputs").length);
-
-  // ---- the inputs, one slider each; a drag also paints over its neighbours ----
-  const pads = [];
-  const setInput = (t, value, save = false) => {
-    const inputs = copy(model.get("inputs"));
-    inputs[t - 1] = clamp(Math.round(value * 20) / 20, -RNN_LIMIT, RNN_LIMIT);
-    walking = false;
-    put({ inputs, step: t }, save);
-  };
-  const makePad = (t) => {
-    const hit = ui.svg("rect", { class: "ru-hit" });
-    const ring = ui.svg("rect", { class: "cx-ring", rx: 3 });
-    const node = ui.svg("g", { "data-cx-handle": true, class: "ru-pad", role: "slider", "aria-orientation": "vertical", focusable: "true",
-      "aria-valuemin": -RNN_LIMIT, "aria-valuemax": RNN_LIMIT, "aria-label": `Input at step ${t}` }, hit, ring);
-    let held = null;
-    const paint = (event) => {
-      const p = point(event);
-      setInput(columnAt(p.x), (geometry.inputZero - p.y) / geometry.inputUnit);
-    };
-    cx.on(node, "pointerdown", (event) => {
-      if (event.button !== 0 || held !== null) return;
-      event.preventDefault();
-      player.stop();
-      node.focus({ preventScroll: true, focusVisible: false });
-      node.setPointerCapture(event.pointerId);
-      held = event.pointerId;
-      paint(event);
-    });
-    cx.on(node, "pointermove", (event) => { if (held === event.pointerId) paint(event); });
-    cx.on(node, "pointerup pointercancel lostpointercapture", (event) => {
-      if (held !== event.pointerId) return;
-      held = null;
-      model.save_changes();
-      tell();
-    });
-    cx.on(node, "keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const value = model.get("inputs")[t - 1];
-      const by = { ArrowUp: 0.1, ArrowDown: -0.1 }[event.key];
-      const T = model.get("inputs").length;
-      const to = { ArrowLeft: t - 1, ArrowRight: t + 1, Home: 1, End: T }[event.key];
-      if (by) setInput(t, value + by * (event.shiftKey ? 5 : 1), true);
-      else if (event.key === "Delete" || event.key === "Backspace" || event.key === "0") setInput(t, 0, true);
-      else if (to !== undefined) {
-        const next = clamp(to, 1, T);
-        put({ step: next });
-        pads[next - 1].node.setAttribute("tabindex", 0);
-        pads[next - 1].node.focus();
-      } else return;
-      event.preventDefault();
-      player.stop();
-      tell();
-    });
-    handles.append(node);
-    return { node, hit, ring };
-  };
-
-  // ---- walking through time ----
-  const go = (t) => {
-    const T = model.get("inputs").length;
-    const step = clamp(t, 1, T);
-    walking = step < T;
-    put({ step });
-    request();
-  };
-  let since = 0;
-  const player = cx.animate((now, passed) => {
-    since += Math.min(passed, 100);
-    if (since < 750) return true;
-    since = 0;
-    go(model.get("step") + 1);
-    if (model.get("step") < model.get("inputs").length) return true;
-    tell();
-    return false;
-  });
-  const walk = (t) => {
-    player.stop();
-    go(t);
-    tell();
-  };
-  const bar = cx.row(cx.stage);
-  bar.classList.add("ru-bar");
-  const play = cx.button({ label: "Play", primary: true, parent: bar, title: "Walk through the steps", onClick: () => {
-    const T = model.get("inputs").length;
-    if (player.running) player.stop();
-    else if (cx.calm) walk(model.get("step") >= T ? 1 : model.get("step") + 1); // no motion: one step each time
-    else {
-      if (model.get("step") >= T) go(1);
-      since = 0;
-      player.start();
-    }
-    request();
-  } });
-  const back = cx.button({ label: "◀ Step", parent: bar, title: "One step back", onClick: () => walk(model.get("step") - 1) });
-  const next = cx.button({ label: "Step ▶", parent: bar, title: "One step on", onClick: () => walk(model.get("step") + 1) });
-  const where = ui.h("span", { class: "ru-where" });
-  bar.append(where);
-  cx.on(cursor, "keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = model.get("step");
-    const to = { ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1, Home: 1, End: model.get("inputs").length }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    walk(to);
-  });
-  let held = null;
-  cx.on(cursor, "pointerdown", (event) => {
-    if (event.button !== 0) return;
-    held = event.pointerId;
-    cursor.focus({ preventScroll: true, focusVisible: false });
-    cursor.setPointerCapture(held);
-    player.stop();
-    walking = false;
-    put({ step: columnAt(point(event).x) }, false);
-    request();
-  });
-  cx.on(cursor, "pointermove", (event) => { if (held === event.pointerId) put({ step: columnAt(point(event).x) }, false); });
-  cx.on(cursor, "pointerup pointercancel", (event) => {
-    if (held !== event.pointerId) return;
-    held = null;
-    model.save_changes();
-    tell();
-  });
-
+  const line = timeline(cx, model, { label: "The unrolled network: inputs, states and gradients over time", limit: RNN_LIMIT, pause: 750, put, request, tell });
   const legend = ui.h("p", { class: "ru-legend", "aria-hidden": "true" });
   const readout = ui.h("div", { class: "ru-readout", role: "group", "aria-label": "The step written out" });
   cx.stage.append(legend, readout);
 
   // ---- controls ----
   const change = (values, save) => {
-    player.stop();
-    walking = false;
+    line.still();
     put(values, save);
     request();
   };
@@ -273,8 +131,7 @@ function render({ model, el }) {
   const matrix = ui.h("p", { class: "ru-matrix" });
   cx.panel.append(verdict, matrix);
   cx.resetButton(() => {
-    player.stop();
-    walking = false;
+    line.still();
     put(copy(opening));
     cx.announce("Back to the opening state.");
     request();
@@ -314,8 +171,9 @@ function render({ model, el }) {
     const stateTop = inputTop + inputHeight + 44, stateHeight = 84;
     const gradTop = stateTop + stateHeight + (numbers ? 17 * n : 0) + 34, gradHeight = 124;
     const height = gradTop + gradHeight + 40;
-    geometry = { left, col, inputZero: inputTop + inputHeight / 2, inputUnit: inputHeight / 2 / RNN_LIMIT };
-    ui.set(drawing, { width, height, viewBox: `0 0 ${width} ${height}` });
+    const inputZero = inputTop + inputHeight / 2;
+    const inputUnit = inputHeight / 2 / RNN_LIMIT;
+    ui.set(line.drawing, { width, height, viewBox: `0 0 ${width} ${height}` });
     const out = [];
     const add = (tag, attrs) => out.push(ui.svg(tag, attrs));
     const text = (x, y, words, attrs = {}) => add("text", { x, y, text: words, ...attrs });
@@ -331,11 +189,11 @@ function render({ model, el }) {
     // inputs
     text(left, 16, "Input xₜ");
     if (width > 420) text(left + T * col, 16, "drag the bars", { class: "cx-tick", "text-anchor": "end" });
-    for (const v of [-2, 0, 2]) tick(geometry.inputZero - v * geometry.inputUnit, fixed(v, 0));
-    rule(geometry.inputZero, "cx-zero");
+    for (const v of [-2, 0, 2]) tick(inputZero - v * inputUnit, fixed(v, 0));
+    rule(inputZero, "cx-zero");
     state.inputs.forEach((x, k) => {
-      const y = geometry.inputZero - x * geometry.inputUnit;
-      rect(X(k + 1) + 0.26 * col, geometry.inputZero, y, 0.48 * col, "ru-input");
+      const y = inputZero - x * inputUnit;
+      rect(X(k + 1) + 0.26 * col, inputZero, y, 0.48 * col, "ru-input");
       add("rect", { class: "ru-grip", x: X(k + 1) + 0.18 * col, y: y - 2.5, width: 0.64 * col, height: 5, rx: 2.5 });
     });
 
@@ -351,7 +209,7 @@ function render({ model, el }) {
     for (let t = 1; t <= T; t += 1) {
       const x = X(t) + gap / 2;
       const wide = col - gap;
-      const fade = walking && t > step ? " ru-faint" : "";
+      const fade = line.walking && t > step ? " ru-faint" : "";
       add("rect", { class: `ru-cell${t === step ? " ru-now" : ""}`, x, y: stateTop + 1, width: wide, height: stateHeight - 2, rx: 4 });
       add("path", { class: "cx-zero", d: `M${x} ${zero}h${wide}` });
       H[t].forEach((v, j) => {
@@ -404,23 +262,11 @@ function render({ model, el }) {
     for (let t = 1; t <= T; t += 1)
       if ((T - t) % every === 0) text(X(t) + col / 2, base + 16, String(t), { "text-anchor": "middle", class: t === step ? "ru-here" : "cx-tick" });
     text(left + (T * col) / 2, base + 34, "step t", { "text-anchor": "middle" });
-    marks.replaceChildren(...out);
+    line.marks.replaceChildren(...out);
 
-    // the handles
-    while (pads.length < T) pads.push(makePad(pads.length + 1));
-    pads.forEach(({ node, hit, ring }, k) => {
-      node.style.display = k < T ? "" : "none";
-      if (k >= T) return;
-      const x = state.inputs[k];
-      const place = { x: X(k + 1), y: inputTop - 4, width: col, height: inputHeight + 8 };
-      ui.set(hit, place);
-      ui.set(ring, { ...place, x: place.x + 1, width: col - 2 });
-      ui.set(node, { tabindex: k + 1 === step ? 0 : -1, "aria-valuenow": x, "aria-valuetext": fixed(x, 2) });
-    });
-    ui.set(cursorArea, { x: left, y: stateTop - 16, width: T * col, height: base + 20 - stateTop + 16 });
-    ui.set(cursorRing, { x: X(step) + 1.5, y: stateTop - 3, width: col - 3, height: base + 20 - stateTop });
-    ui.set(cursor, { "aria-valuenow": step, "aria-valuemin": 1, "aria-valuemax": T,
-      "aria-valuetext": `step ${step} of ${T}: state ${H[step].map((v) => fixed(v, 2)).join(" and ")}, gradient ${number(g.norms[step])}` });
+    line.place({ left, col, inputZero, inputUnit, pads: { y: inputTop - 4, height: inputHeight + 8 },
+      area: { y: stateTop - 16, height: base + 36 - stateTop }, ring: { y: stateTop - 3, height: base + 20 - stateTop },
+      valuetext: `state ${H[step].map((v) => fixed(v, 2)).join(" and ")}, gradient ${number(g.norms[step])}` });
 
     // the words
     const swatch = (cls, words) => ui.h("span", { class: "ru-key" }, ui.h("i", { class: cls }), words);
@@ -430,10 +276,6 @@ function render({ model, el }) {
       legend.replaceChildren(...(n === 2 ? [swatch("ru-k0", "unit 1, left"), swatch("ru-k1", "unit 2, right")] : []),
         swatch("ru-kg", `‖∂h${RNN_SUB(T)}/∂hₜ‖`), swatch("ru-kx", `‖∂h${RNN_SUB(T)}/∂xₜ‖`), swatch("ru-kp", "ρᵏ, k steps back"));
     }
-    where.textContent = `step ${step} of ${T}`;
-    play.set(player.running ? "Pause" : "Play");
-    back.disable(step <= 1);
-    next.disable(step >= T);
     const W = rnnMatrix(state.recurrent, state.angle, n);
     const before = H[step - 1];
     const x = state.inputs[step - 1];

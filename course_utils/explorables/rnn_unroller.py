@@ -207,6 +207,7 @@ class RNNUnroller(Explorable):
     """
 
     _js = "rnn_unroller.js"
+    _parts = ("_timeline",)
 
     inputs = traitlets.List().tag(sync=True)
     recurrent = traitlets.Float(0.9).tag(sync=True)

@@ -269,6 +269,29 @@ class Page:
         self.show(element)
         self.js("arguments[0].focus()", element)
 
+    def choose(self, select: Any, value: str) -> None:
+        """Take an entry of a drop-down list."""
+        self.js(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))",
+            select,
+            value,
+        )
+        self.settle()
+
+    def radio(self, value: str) -> None:
+        """Press the radio button with this value."""
+        self.click(next(r for r in self.all(".cx input[type=radio]") if r.get_attribute("value") == value))
+
+    def slide(self, label: str, value: float) -> None:
+        """Move the slider whose label begins so, and let it go."""
+        field = next(f for f in self.all(".cx-field") if f.text.startswith(label))
+        self.js(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));"
+            "arguments[0].dispatchEvent(new Event('change'))",
+            self.one("input", field), value,
+        )  # fmt: skip
+        self.settle()
+
     def get(self, name: str, index: int = 0) -> Any:
         """A trait of the model, as the front end holds it."""
         return self.js("return host.models[arguments[0]].get(arguments[1])", index, name)

@@ -219,14 +219,6 @@ def test_assignments():
 # ---- in the browser ----
 
 
-def choose(page, index, value):
-    page.js(
-        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))",
-        page.all(".cx select")[index], value,
-    )  # fmt: skip
-    page.settle()
-
-
 def slide(page, element, value):
     page.js(
         "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));"
@@ -240,16 +232,12 @@ def gate(page, name):
     return page.one(f"input[data-gate='{name}']")
 
 
-def radio(page, value):
-    page.click(next(r for r in page.all(".cx input[type=radio]") if r.get_attribute("value") == value))
-
-
 def results(page, count):
     return [float(b.text.replace("−", "-")) for b in page.all(".gv-readout p > b")[:count]]
 
 
 def pads(page):
-    return [pad for pad in page.all(".gv-pad") if pad.is_displayed()]
+    return [pad for pad in page.all(".tl-pad") if pad.is_displayed()]
 
 
 def test_browser_computes_the_same_numbers(open_page):
@@ -304,7 +292,7 @@ def test_the_step_is_written_out_with_its_numbers(open_page, kind):
 def test_latch_switch_and_the_reset_pulse(open_page):
     page = open_page(GateViewer())
     assert page.all(".cx select")[0].get_attribute("value") == "start"
-    choose(page, 0, "latch")
+    page.choose(page.all(".cx select")[0], "latch")
     assert page.get("gates") == CELLS["lstm"]["latch"] and page.get("inputs") == preset_inputs("latch", 12)
     assert page.all(".cx select")[1].get_attribute("value") == "latch"
     assert "that is the reset" in page.all(".cx-note")[-1].text
@@ -315,12 +303,12 @@ def test_latch_switch_and_the_reset_pulse(open_page):
     assert d["direct"][0] > 0.98 and d["plain"][0] < 0.2
     words = page.one(".gv-verdict").text
     assert f"is {d['direct'][0]:.3g} along the state and {d['plain'][0]:.3g} in the plain" in words
-    radio(page, "gru")
+    page.radio("gru")
     assert page.get("kind") == "gru" and page.get("gates") == CELLS["gru"]["latch"]
     assert page.get("inputs") == preset_inputs("latch", 12, "gru")
-    choose(page, 0, "mean")
+    page.choose(page.all(".cx select")[0], "mean")
     assert page.get("gates") == CELLS["gru"]["mean"]
-    radio(page, "lstm")
+    page.radio("lstm")
     assert page.get("gates") == CELLS["lstm"]["start"]
     page.click(page.button("Reset"))
     assert page.get("inputs") == preset_inputs("store", 12) and page.get("step") == 2
@@ -345,7 +333,7 @@ def test_sliders_move_the_gates(open_page):
     d = gradients("lstm", page.get("inputs"), page.get("gates"), 0.3)["plain"]
     gone = int(np.flatnonzero(d < 0.01)[-1]) + 1
     assert f"(below 1 % from step {gone} back) in the plain tanh unit" in page.one(".gv-verdict").text
-    radio(page, "gru")
+    page.radio("gru")
     assert len([i for i in page.all("input[data-gate]") if i.is_displayed()]) == 9
 
 

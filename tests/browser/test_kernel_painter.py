@@ -226,17 +226,6 @@ def canvas_rgb(page, css, row, column):
     )  # fmt: skip
 
 
-def choose(page, select, value):
-    page.js(
-        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))", select, value
-    )
-    page.settle()
-
-
-def radio(page, value):
-    page.click(next(r for r in page.all(".cx input[type=radio]") if r.get_attribute("value") == value))
-
-
 def slide(page, index, value):
     page.js(
         "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));"
@@ -269,7 +258,7 @@ def test_pictures_arithmetic_and_formula(open_page):
     np.testing.assert_allclose(numbers[1], (X[i : i + 3, j : j + 3] * widget.kernel).ravel(), atol=0.0051)
     assert "⌊(48 + 0 − 1·(3 − 1) − 1)/1⌋ + 1 = 46" in page.one(".kp-formula").text.replace("\n", " ")
     slide(page, 0, 2)
-    radio(page, "same")
+    page.radio("same")
     slide(page, 1, 3)
     formula = page.one(".kp-formula").text.replace("\n", " ")
     assert (
@@ -331,7 +320,7 @@ def test_the_filter_is_dragged_typed_painted_and_stepped(open_page):
     assert cells[1].get_attribute("aria-invalid") == "true" and page.get("kernel")[0][1] == -0.25
     page.js("arguments[0].dispatchEvent(new Event('change', {bubbles: true}))", cells[1])
     assert cells[1].get_attribute("value") == "−0.25" and not cells[1].get_attribute("aria-invalid")
-    radio(page, "-1")
+    page.radio("-1")
     width = cells[6].rect["width"]
     page.drag(cells[6], 2 * width, 0)
     assert page.get("kernel")[2] == [-1, -1, -1]
@@ -341,10 +330,10 @@ def test_the_filter_is_dragged_typed_painted_and_stepped(open_page):
         atol=1e-3,
     )
     kernel = page.get("kernel")
-    radio(page, "5")
+    page.radio("5")
     wide = page.get("kernel")
     assert np.shape(wide) == (5, 5) and [row[1:4] for row in wide[1:4]] == kernel and wide[0] == [0] * 5
-    radio(page, "3")
+    page.radio("3")
     assert page.get("kernel") == kernel
     page.click(page.button("Reset"))
     assert page.get("kernel") == PRESETS["identity"][3]
@@ -356,20 +345,20 @@ def test_presets_images_views_and_reset(open_page):
     page = open_page(widget)
     filters, images, views = page.all(".cx select")
     for k in ("5", "3"):
-        radio(page, k)
+        page.radio(k)
         assert page.get("kernel") == PRESETS["vertical edge"][int(k)]  # the preset keeps its name
         assert filters.get_attribute("value") == "vertical edge"
-    choose(page, filters, "sharpen")
+    page.choose(filters, "sharpen")
     assert page.get("kernel") == PRESETS["sharpen"][3]
     assert "values beyond 0 and 1 are cut" in page.all(".kp-legend")[1].text
     assert "sum to 1: flat areas keep their grey" in page.one(".cx-note").text
-    choose(page, views, "grey")
+    page.choose(views, "grey")
     assert "dark below 0" in page.all(".kp-legend")[1].text
     Z = widget.pixels()
     zero = convolve(Z, PRESETS["sharpen"][3])
     value = canvas_rgb(page, ".kp-output canvas", 2, 2)[0]
     assert value == pytest.approx(127.5 * (1 + zero[2, 2] / np.abs(zero).max()), abs=1)
-    choose(page, images, "stripes")
+    page.choose(images, "stripes")
     assert page.get("image") == "stripes" and canvas_rgb(page, ".kp-input canvas", 0, 2)[0] == 230
     page.click(page.button("Reset"))
     assert (page.get("image"), page.get("view")) == ("shape", "auto")
@@ -379,7 +368,7 @@ def test_presets_images_views_and_reset(open_page):
 def test_painting_on_the_image(open_page):
     page = open_page(KernelPainter(np.full((16, 16), 0.5), "Laplacian"))
     before = page.get("images")["own"]
-    radio(page, "light")
+    page.radio("light")
     cover = page.all(".kp-cover")[0]
     page.drag(cover, 60, 0)
     after = np.array(page.get("images")["own"])
@@ -393,7 +382,7 @@ def test_painting_on_the_image(open_page):
         0x00,
         255,
     ]  # orange: below zero
-    radio(page, "dark")
+    page.radio("dark")
     page.focus(cover)
     page.keys(ENTER)
     i, j = page.get("place")

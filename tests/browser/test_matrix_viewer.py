@@ -198,16 +198,9 @@ def test_the_point_its_arithmetic_and_the_words(open_page):
     assert "rank 0" in page.one(".mat-det").text
 
 
-def choose(page, select, value):
-    page.js(
-        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))", select, value
-    )
-    page.settle()
-
-
 def test_fields_presets_second_matrix_and_reset(open_page):
     page = open_page(MatrixViewer())
-    choose(page, page.one(".cx select"), "shear")
+    page.choose(page.one(".cx select"), "shear")
     assert page.get("matrix") == PRESETS["shear"]
     field = page.all(".mat-w input")[1]
     page.focus(field)
@@ -232,7 +225,7 @@ def test_fields_presets_second_matrix_and_reset(open_page):
     page.click(kept)
     assert "no direction" in page.one(".cx-note").text
     page.set("compose", False)
-    choose(page, page.one(".cx select"), "shear")
+    page.choose(page.one(".cx select"), "shear")
     assert len(page.all(".mat-kept")) == 1 and "× 1.00" in page.one(".mat-kept-name").text
     page.click(page.button("Reset"))
     assert page.get("matrix") == [[1.0, 0.5], [0.2, 0.8]] and not page.get("swapped")

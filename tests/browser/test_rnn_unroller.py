@@ -151,30 +151,8 @@ def test_wrong_assignments_too():
 # ---- in the browser ----
 
 
-def choose(page, index, value):
-    page.js(
-        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))",
-        page.all(".cx select")[index], value,
-    )  # fmt: skip
-    page.settle()
-
-
-def slide(page, label, value):
-    field = next(f for f in page.all(".cx-field") if f.text.startswith(label))
-    page.js(
-        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));"
-        "arguments[0].dispatchEvent(new Event('change'))",
-        page.one("input", field), value,
-    )  # fmt: skip
-    page.settle()
-
-
-def radio(page, value):
-    page.click(next(r for r in page.all(".cx input[type=radio]") if r.get_attribute("value") == value))
-
-
 def pads(page):
-    return [pad for pad in page.all(".ru-pad") if pad.is_displayed()]
+    return [pad for pad in page.all(".tl-pad") if pad.is_displayed()]
 
 
 def test_browser_computes_the_same_numbers(open_page):
@@ -217,11 +195,11 @@ def test_the_drawing_and_the_words_say_the_numbers(open_page):
     # on the logarithmic scale equal factors are equal steps: the dashed line is straight
     points = re.findall(r"[\d.]+ ([\d.]+)", page.one(".ru-power").get_attribute("d"))
     np.testing.assert_allclose(np.diff(np.array(points, dtype=float), 2), 0, atol=1e-6)
-    radio(page, "linear")
+    page.radio("linear")
     assert "Step 3: h₃ = x₃ W_x + h₂ W_h + b" in page.one(".ru-readout").text
-    slide(page, "Recurrent weight", 1.6)
+    page.slide("Recurrent weight", 1.6)
     assert "grows to more than ten times" in page.one(".ru-verdict").text and not page.all(".ru-mark")
-    radio(page, "1")
+    page.radio("1")
     assert page.get("units") == 1 and len(page.all(".ru-number")) == 8
     assert "W_h = 1.60" in page.one(".ru-matrix").text
     turn = next(f for f in page.all(".cx-field") if "Turn" in f.get_attribute("textContent"))
@@ -274,7 +252,7 @@ def test_walking_through_time(open_page):
     page.until("return host.models[0].get('step') === 2")
     page.click(page.button("Pause"))
     assert page.button("Play")
-    slide(page, "Recurrent weight", 0.5)
+    page.slide("Recurrent weight", 0.5)
     assert not page.all(".ru-faint")  # a change shows everything again
     box = cursor.rect
     page.click_at(cursor, box["width"] / 2 - 8, 0)
@@ -283,16 +261,16 @@ def test_walking_through_time(open_page):
 
 def test_fewer_and_more_steps(open_page):
     page = open_page(RNNUnroller())
-    slide(page, "Steps T", 16)
+    page.slide("Steps T", 16)
     assert page.get("inputs") == preset_inputs("pulse", 16)
     assert page.get("step") == 16 and len(pads(page)) == 16
-    choose(page, 0, "random")
+    page.choose(page.all(".cx select")[0], "random")
     assert page.get("inputs") == preset_inputs("random", 16)
-    slide(page, "Steps T", 5)
+    page.slide("Steps T", 5)
     assert page.get("inputs") == preset_inputs("random", 5)
     assert page.get("step") == 5 and len(pads(page)) == 5
     page.set("inputs", [0.3, 0, 0, 0, 1.1])
-    slide(page, "Steps T", 7)
+    page.slide("Steps T", 7)
     assert page.get("inputs") == [0.3, 0, 0, 0, 1.1, 0, 0]
     page.click(page.button("Reset"))
     assert len(pads(page)) == 8 and page.get("recurrent") == 0.9
