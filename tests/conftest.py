@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -18,8 +20,42 @@ def own_home(tmp_path_factory):
     patch.undo()
 
 
+def _needs_lessons(item) -> bool:
+    return "lesson_runs" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of executed lessons come last: until then the lessons run beside the other tests."""
+    items.sort(key=_needs_lessons)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def lessons_beside(request, own_home):
+    """Lessons are executed by a second process, one after the other, while this one tests the rest.
+
+    What it has done is kept and found by ``lesson_runs``, which ends it and runs what is left. Most tests
+    use one processor only, so on two of them the whole run takes little more than half the time.
+    """
+    items = request.session.items
+    if _needs_lessons(items[0]) or not _needs_lessons(items[-1]) or (os.cpu_count() or 1) < 2:
+        yield lambda: None
+        return
+    modes = ["sample", "full"] if os.environ.get("COURSE_DATA_MIRROR") else ["sample"]
+    code = f"from course_utils.cli import main\nfor mode in {modes}: main(['run', '--jobs', '1', '--data', mode])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+    def end():
+        process.terminate()
+        process.wait()
+
+    yield end
+    end()
+
+
 @pytest.fixture(scope="session")
-def lesson_runs():
+def lesson_runs(lessons_beside):
     """``lesson_runs("sample")``: every lesson executed in that mode, once (kept copies are used)."""
     from course_utils.lessons import report
     from course_utils.lessons.catalogue import lessons
@@ -29,6 +65,7 @@ def lesson_runs():
 
     def runs(mode):
         if mode not in done:
+            lessons_beside()
             done[mode] = {run.lesson.id: run for run in execute(lessons(), mode)}
             report.save(list(done[mode].values()), mode)
         return done[mode]

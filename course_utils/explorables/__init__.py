@@ -13,19 +13,25 @@ _LAZY = {
     "AlignmentViewer": "alignment_viewer",
     "ArchitectureCalculator": "architecture_calculator",
     "ChainRule": "chain_rule",
+    "DropoutViewer": "dropout_viewer",
     "FeatureBrowser": "feature_browser",
     "GateViewer": "gate_viewer",
     "GraphStepper": "graph_stepper",
     "KernelPainter": "kernel_painter",
     "LossExplorer": "loss_explorer",
     "MatrixViewer": "matrix_viewer",
+    "NormalizationViewer": "normalization_viewer",
     "OptimizerRace": "optimizer_race",
+    "OverfittingLab": "overfitting_lab",
     "PerceptronBoard": "perceptron_board",
     "Playground": "playground",
     "Quiz": "quiz",
     "RNNUnroller": "rnn_unroller",
     "ReceptiveField": "receptive_field",
     "SamplingLab": "sampling_lab",
+    "SchedulePainter": "schedule_painter",
+    "SignalPropagation": "signal_propagation",
+    "TrainingDoctor": "training_doctor",
 }
 
 __all__ = [
@@ -33,19 +39,25 @@ __all__ = [
     "AlignmentViewer",
     "ArchitectureCalculator",
     "ChainRule",
+    "DropoutViewer",
     "FeatureBrowser",
     "GateViewer",
     "GraphStepper",
     "KernelPainter",
     "LossExplorer",
     "MatrixViewer",
+    "NormalizationViewer",
     "OptimizerRace",
+    "OverfittingLab",
     "PerceptronBoard",
     "Playground",
     "Quiz",
     "RNNUnroller",
     "ReceptiveField",
     "SamplingLab",
+    "SchedulePainter",
+    "SignalPropagation",
+    "TrainingDoctor",
 ]
 
 if TYPE_CHECKING:
@@ -53,19 +65,25 @@ if TYPE_CHECKING:
     from course_utils.explorables.alignment_viewer import AlignmentViewer
     from course_utils.explorables.architecture_calculator import ArchitectureCalculator
     from course_utils.explorables.chain_rule import ChainRule
+    from course_utils.explorables.dropout_viewer import DropoutViewer
     from course_utils.explorables.feature_browser import FeatureBrowser
     from course_utils.explorables.gate_viewer import GateViewer
     from course_utils.explorables.graph_stepper import GraphStepper
     from course_utils.explorables.kernel_painter import KernelPainter
     from course_utils.explorables.loss_explorer import LossExplorer
     from course_utils.explorables.matrix_viewer import MatrixViewer
+    from course_utils.explorables.normalization_viewer import NormalizationViewer
     from course_utils.explorables.optimizer_race import OptimizerRace
+    from course_utils.explorables.overfitting_lab import OverfittingLab
     from course_utils.explorables.perceptron_board import PerceptronBoard
     from course_utils.explorables.playground import Playground
     from course_utils.explorables.quiz import Quiz
     from course_utils.explorables.receptive_field import ReceptiveField
     from course_utils.explorables.rnn_unroller import RNNUnroller
     from course_utils.explorables.sampling_lab import SamplingLab
+    from course_utils.explorables.schedule_painter import SchedulePainter
+    from course_utils.explorables.signal_propagation import SignalPropagation
+    from course_utils.explorables.training_doctor import TrainingDoctor
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,13 @@ import re
 import pytest
 
 from course_utils.grading import run
-from tests.assignments import ps1_answers, ps2_answers, ps3_answers, ps4_answers
+from tests.assignments import ps1_answers, ps2_answers, ps3_answers, ps4_answers, ps5_answers
 from tests.assignments.common import Marker, assignment
 from tests.grading.toy import needs_sandbox  # noqa: F401
 
-SETS = {module.ASSIGNMENT: module for module in (ps1_answers, ps2_answers, ps3_answers, ps4_answers)}
+SETS = {
+    module.ASSIGNMENT: module for module in (ps1_answers, ps2_answers, ps3_answers, ps4_answers, ps5_answers)
+}
 MISTAKES = [(name, mistake) for name, module in SETS.items() for mistake in module.CASES]
 # These go through both sandboxes as well, which takes seconds each.
 IN_SANDBOX = [(name, mistake) for name, module in SETS.items() for mistake in module.IN_SANDBOX]

@@ -284,7 +284,7 @@ class Page:
 
     def slide(self, label: str, value: float) -> None:
         """Move the slider whose label begins so, and let it go."""
-        field = next(f for f in self.all(".cx-field") if f.text.startswith(label))
+        field = next(f for f in self.all(".cx-field") if f.text.startswith(label) and self.all("input", f))
         self.js(
             "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));"
             "arguments[0].dispatchEvent(new Event('change'))",
