@@ -216,6 +216,13 @@ class Page:
             lambda d: d.execute_script(script, *arguments), f"never became true: {script}"
         )
 
+    def said(self, words: str) -> None:
+        """Wait until the figure has told screen readers something with these words in it."""
+        self.until(
+            "return [...document.querySelectorAll('[role=status]')].some(e => e.textContent.includes(arguments[0]))",
+            words,
+        )
+
     def all(self, css: str, inside: Any = None) -> list[Any]:
         from selenium.webdriver.common.by import By
 

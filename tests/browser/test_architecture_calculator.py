@@ -442,7 +442,7 @@ def test_keys_in_the_list(open_page):
     assert page.get("selected") == 3 and len(page.get("layers")) == 4
     page.keys(HOME)
     assert page.get("selected") == 0
-    assert "Layer 1, conv 3×3, 16" in page.until("return document.querySelector('[role=status]').textContent")
+    page.said("Layer 1, conv 3×3, 16")
     assert len(page.all(".arch-pick[tabindex='0']")) == 1
     for _ in range(4):
         page.keys(DELETE)

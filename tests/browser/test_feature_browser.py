@@ -603,7 +603,7 @@ def test_the_square_by_pointer_and_keys(open_page):
     assert page.js("return document.activeElement === arguments[0]", box)  # the focus is not lost
     page.click(box)
     assert page.get("square") == [11, 11]
-    assert "probability" in page.until("return document.querySelector('[role=status]').textContent")
+    page.said("probability")
 
 
 def test_choosing_a_class_opacity_scale_and_reset(open_page):

@@ -298,9 +298,7 @@ def test_pointing_and_keys_move_the_window(open_page):
     page.keys(END)
     assert page.get("place") == [i - 1, 29]
     assert f"row {i - 1}, column 29: output" in left.get_attribute("aria-valuetext")
-    assert f"Row {i - 1}, column 29" in page.until(
-        "return document.querySelector('[role=status]').textContent"
-    )
+    page.said(f"Row {i - 1}, column 29")
 
 
 def test_the_filter_is_dragged_typed_painted_and_stepped(open_page):

@@ -178,7 +178,7 @@ def test_with_a_second_matrix_the_dragged_arrow_goes_where_it_is_dragged(open_pa
     kept = page.get("matrix")
     page.keys(UP)
     assert page.get("matrix") == kept  # V is flat: no W moves one arrow freely
-    assert "V flattens" in page.until("return document.querySelector('[role=status]').textContent")
+    page.said("V flattens")
     assert len(page.all(".mat-locked")) == 2
 
 
