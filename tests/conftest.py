@@ -47,7 +47,7 @@ def lessons_beside(request, own_home):
     )
 
     def end():
-        process.terminate()
+        process.kill()  # what only asks is answered by nbclient, which goes on; kernels end with their parent
         process.wait()
 
     yield end

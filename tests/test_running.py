@@ -124,6 +124,18 @@ def test_results_memory_and_environment_reach_the_report(make):
     assert kept.cached and kept.results == run.results and kept.peak_mb == run.peak_mb
 
 
+def test_there_is_room_for_every_lesson_on_both_kinds_of_data(workshop):
+    """Old copies are dropped, but not those of the lessons as they stand: one folder for each lesson and mode."""
+    wanted = 2 * len(catalogue.lessons())
+    for number in range(execute._KEPT_ENVIRONMENTS + 3):
+        folder = workshop / "cache" / f"{number:03d}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    execute._drop_old_environments()
+    left = sorted(path.name for path in (workshop / "cache").iterdir())
+    assert left[0] == "003" and len(left) >= 2 * wanted
+
+
 def test_a_damaged_copy_is_run_again(make, workshop):
     lesson = make("01_kept", "#!md # Kept", COUNTING)
     execute.execute([lesson], "sample")

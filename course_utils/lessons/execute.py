@@ -33,7 +33,7 @@ from course_utils.lessons.catalogue import Lesson, root
 from course_utils.results import MIME as RESULT_MIME
 
 CELL_TIMEOUT = 600  # seconds; far above the budget of 30 s a cell, so only what hangs is ended
-_KEPT_ENVIRONMENTS = 40
+_KEPT_ENVIRONMENTS = 240  # one for each lesson, data mode and state of the helper package
 
 
 def work_folder() -> Path:
