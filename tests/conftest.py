@@ -40,6 +40,8 @@ def lessons_beside(request, own_home):
     if _needs_lessons(items[0]) or not _needs_lessons(items[-1]) or (os.cpu_count() or 1) < 2:
         yield lambda: None
         return
+    import matplotlib.font_manager  # noqa: F401  writes its list of fonts, which a first lesson would announce
+
     modes = ["sample", "full"] if os.environ.get("COURSE_DATA_MIRROR") else ["sample"]
     code = f"from course_utils.cli import main\nfor mode in {modes}: main(['run', '--jobs', '1', '--data', mode])"
     process = subprocess.Popen(
