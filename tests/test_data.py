@@ -16,7 +16,17 @@ import numpy as np
 import pytest
 
 from course_utils import data
-from course_utils.data import _dates, _fashion, _names, _registry, _reviews, _series, _tales, _translation
+from course_utils.data import (
+    _dates,
+    _fashion,
+    _mobilenet,
+    _names,
+    _registry,
+    _reviews,
+    _series,
+    _tales,
+    _translation,
+)
 from course_utils.data._digits import cubic_resize_matrix, stratified_split, to_mnist_form
 
 KINDS = ["blobs", "linear", "xor", "moons", "circles", "spirals"]
@@ -378,6 +388,20 @@ def test_a_damaged_text_is_named(content: bytes, tmp_path: Path) -> None:
         _tales.read_text(path)
 
 
+def test_mobilenet_is_absent_from_the_sample_and_read_from_its_files(tmp_path: Path) -> None:
+    absent = data.load("mobilenet")
+    assert absent.weights_path is None and absent.features_path is None and absent.class_names == []
+    paths = {role: tmp_path / role for role in ("whole", "features", "classes")}
+    paths["classes"].write_text('{"1": ["n2", "sea_snake"], "0": ["n1", "tench"]}')
+    fields = _mobilenet.read_files(paths)
+    assert fields["class_names"] == ["tench", "sea snake"]
+    assert fields["weights_path"] == str(paths["whole"]) and fields["features_path"] == str(paths["features"])
+    for content in ("[]x", "[1]", '{"1": ["n2", "sea_snake"]}'):
+        paths["classes"].write_text(content)
+        with pytest.raises(data.DataError, match="delete it and load again"):
+            _mobilenet.read_files(paths)
+
+
 def test_tumours() -> None:
     tumours = data.load("tumours")
     assert tumours.fields == ("x", "y", "feature_names", "class_names")
@@ -520,7 +544,9 @@ def test_one_line_says_which_version(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names() -> None:
-    names = "air co2 dates digits fashion houses iris names photos points reviews shapes tales translation tumours"
+    names = (
+        "air co2 dates digits fashion houses iris mobilenet names photos points reviews shapes tales translation tumours"
+    )
     assert data.names() == tuple(names.split())
     for name in data.names():
         loaded = data.load(name)

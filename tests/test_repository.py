@@ -78,6 +78,8 @@ def test_nothing_generated_is_tracked():
     for path in tracked():
         parts = path.relative_to(ROOT).parts
         assert not {"_build", ".course", ".venv", "__pycache__", ".ipynb_checkpoints"} & set(parts), path
+        if path.parent.name == "weights" and path.suffix == ".npz":
+            continue  # small pretrained weights, each with a hash and a command that makes it again
         assert path.suffix not in {".pyc", ".db", ".gz", ".h5", ".npz"}, path
 
 

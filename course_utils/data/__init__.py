@@ -30,6 +30,7 @@ from . import (
     _houses,
     _idx,
     _iris,
+    _mobilenet,
     _names,
     _photos,
     _points,
@@ -40,11 +41,12 @@ from . import (
     _tales,
     _translation,
     _tumours,
+    _weights,
 )
 from ._dataset import DataError, Dataset
 from ._download import cache_folder
 
-__all__ = ["DataError", "Dataset", "cache_folder", "load", "mode", "names"]
+__all__ = ["DataError", "Dataset", "cache_folder", "load", "mode", "names", "weights"]
 
 MODES = ("auto", "sample", "full")
 
@@ -75,6 +77,7 @@ _MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
     "fashion": _fashion.make_sample,
     "houses": _houses.make_sample,
     "iris": _iris.make_iris,
+    "mobilenet": _mobilenet.make_absent,
     "names": _names.make_names,
     "photos": _photos.make_photos,
     "points": _points.make_points,
@@ -89,6 +92,7 @@ _READERS: dict[str, Callable[[dict[str, Path]], dict[str, Any]]] = {
     "digits": _mnist_like(_digits.CLASS_NAMES),
     "fashion": _mnist_like(_fashion.CLASS_NAMES),
     "houses": lambda paths: _houses.read_csv(paths["table"]),
+    "mobilenet": _mobilenet.read_files,
     "names": lambda paths: _names.read_names(paths["list"]),
     "reviews": lambda paths: _reviews.read_sentences(paths["praise"], paths["blame"]),
     "tales": lambda paths: _tales.read_text(paths["text"]),
@@ -143,6 +147,8 @@ def load(name: str, **options: Any) -> Dataset:
           (2,000 / 500); full: California housing (16,512 / 4,128).
         - ``"iris"``: ``x`` (150, 4) float64 in cm, ``y`` (150,) int64 0..2, ``feature_names``,
           ``class_names``.
+        - ``"mobilenet"``: ``weights_path`` and ``features_path``, str, the weights of MobileNet (alpha 0.25, 224 pixels) with
+          and without its last layers, and ``class_names``, the 1,000 classes of ImageNet. Sample: None, None and [].
         - ``"names"``: ``name_train`` and ``name_test``, str, lower-case first names. Sample: collected for the course;
           full: 29,494 names given in the United States.
         - ``"photos"``: ``images`` (2, 427, 640, 3) uint8 RGB, ``names``: a temple and a flower.
@@ -210,6 +216,29 @@ def load(name: str, **options: Any) -> Dataset:
         citation=entry.citation,
         **own,
     )
+
+
+def weights(name: str) -> dict[str, np.ndarray]:
+    """Pretrained weights of this course, from ``data/weights/NAME.npz``: no network is needed.
+
+    Parameters
+    ----------
+    name : str
+        An entry of ``data/weights/weights.yaml``. ``python -m course_utils.data.make_weights NAME`` makes the file again.
+
+    Returns
+    -------
+    dict
+        Name of the array -> ndarray; float16 is given as float32.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists what exists.
+    DataError
+        If the file is missing, or is not the one that is listed; one sentence says what to do.
+    """
+    return _weights.read_weights(name)
 
 
 def _own(value: Any) -> Any:

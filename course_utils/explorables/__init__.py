@@ -12,19 +12,23 @@ _LAZY = {
     "ActivationExplorer": "activation_explorer",
     "AlignmentViewer": "alignment_viewer",
     "ArchitectureCalculator": "architecture_calculator",
+    "AttentionEditor": "attention_editor",
     "ChainRule": "chain_rule",
     "DropoutViewer": "dropout_viewer",
     "FeatureBrowser": "feature_browser",
     "GateViewer": "gate_viewer",
     "GraphStepper": "graph_stepper",
     "KernelPainter": "kernel_painter",
+    "LabelBudgetChart": "label_budget_chart",
     "LossExplorer": "loss_explorer",
     "MatrixViewer": "matrix_viewer",
+    "NextTokenLab": "next_token_lab",
     "NormalizationViewer": "normalization_viewer",
     "OptimizerRace": "optimizer_race",
     "OverfittingLab": "overfitting_lab",
     "PerceptronBoard": "perceptron_board",
     "Playground": "playground",
+    "PositionalEncodingViewer": "positional_encoding_viewer",
     "Quiz": "quiz",
     "RNNUnroller": "rnn_unroller",
     "ReceptiveField": "receptive_field",
@@ -32,25 +36,30 @@ _LAZY = {
     "SchedulePainter": "schedule_painter",
     "SignalPropagation": "signal_propagation",
     "TrainingDoctor": "training_doctor",
+    "TransformerTracer": "transformer_tracer",
 }
 
 __all__ = [
     "ActivationExplorer",
     "AlignmentViewer",
     "ArchitectureCalculator",
+    "AttentionEditor",
     "ChainRule",
     "DropoutViewer",
     "FeatureBrowser",
     "GateViewer",
     "GraphStepper",
     "KernelPainter",
+    "LabelBudgetChart",
     "LossExplorer",
     "MatrixViewer",
+    "NextTokenLab",
     "NormalizationViewer",
     "OptimizerRace",
     "OverfittingLab",
     "PerceptronBoard",
     "Playground",
+    "PositionalEncodingViewer",
     "Quiz",
     "RNNUnroller",
     "ReceptiveField",
@@ -58,25 +67,30 @@ __all__ = [
     "SchedulePainter",
     "SignalPropagation",
     "TrainingDoctor",
+    "TransformerTracer",
 ]
 
 if TYPE_CHECKING:
     from course_utils.explorables.activation_explorer import ActivationExplorer
     from course_utils.explorables.alignment_viewer import AlignmentViewer
     from course_utils.explorables.architecture_calculator import ArchitectureCalculator
+    from course_utils.explorables.attention_editor import AttentionEditor
     from course_utils.explorables.chain_rule import ChainRule
     from course_utils.explorables.dropout_viewer import DropoutViewer
     from course_utils.explorables.feature_browser import FeatureBrowser
     from course_utils.explorables.gate_viewer import GateViewer
     from course_utils.explorables.graph_stepper import GraphStepper
     from course_utils.explorables.kernel_painter import KernelPainter
+    from course_utils.explorables.label_budget_chart import LabelBudgetChart
     from course_utils.explorables.loss_explorer import LossExplorer
     from course_utils.explorables.matrix_viewer import MatrixViewer
+    from course_utils.explorables.next_token_lab import NextTokenLab
     from course_utils.explorables.normalization_viewer import NormalizationViewer
     from course_utils.explorables.optimizer_race import OptimizerRace
     from course_utils.explorables.overfitting_lab import OverfittingLab
     from course_utils.explorables.perceptron_board import PerceptronBoard
     from course_utils.explorables.playground import Playground
+    from course_utils.explorables.positional_encoding_viewer import PositionalEncodingViewer
     from course_utils.explorables.quiz import Quiz
     from course_utils.explorables.receptive_field import ReceptiveField
     from course_utils.explorables.rnn_unroller import RNNUnroller
@@ -84,6 +98,7 @@ if TYPE_CHECKING:
     from course_utils.explorables.schedule_painter import SchedulePainter
     from course_utils.explorables.signal_propagation import SignalPropagation
     from course_utils.explorables.training_doctor import TrainingDoctor
+    from course_utils.explorables.transformer_tracer import TransformerTracer
 
 
 def __getattr__(name: str) -> Any:

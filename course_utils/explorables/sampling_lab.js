@@ -1,5 +1,5 @@
 // SamplingLab: a small exported character model that runs here, in the page, and is sampled.
-// First the mathematics (no DOM), then the figure. _base.py puts _ui.js in front of this file.
+// First the mathematics (no DOM), then the figure. _base.py puts _ui.js and _sampling.js in front of this file.
 
 const SL_MAX_PROMPT = 200;
 const SL_MAX_TEXT = 600;
@@ -88,44 +88,10 @@ function slAllLogits(net, text) {
     return Array.from(step.logits);
   });
 }
-const slSoftmax = (z) => {
-  const top = z.reduce((a, b) => Math.max(a, b), -Infinity);
-  const e = Array.from(z, (v) => Math.exp(v - top));
-  const sum = e.reduce((a, b) => a + b, 0);
-  return e.map((v) => v / sum);
-};
-
 // ---- sampling ----
 
-// Tokens, the most probable one first; of equals the one that comes first in the alphabet.
-const slRanked = (p) => p.map((_, k) => k).sort((a, b) => p[b] - p[a] || a - b);
-const slTempered = (p, temperature) => slSoftmax(p.map((v) => Math.log(v) / temperature));
-// Temperature, then top-k, then top-p. Returns {adjusted, reason}: reason[token] is "" or what cut it.
-function slAdjust(p, temperature = 1, topK = null, topP = 1) {
-  const tempered = slTempered(p, temperature);
-  const order = slRanked(p);
-  const few = order.slice(0, topK ?? p.length);
-  let count = few.length;
-  if (topP < 1) {
-    const running = [];
-    for (const token of few) running.push((running[running.length - 1] ?? 0) + tempered[token]);
-    count = running.findIndex((v) => v >= topP * running[running.length - 1] - 1e-12) + 1;
-  }
-  const reason = new Array(p.length).fill("top-k");
-  few.forEach((token, k) => { reason[token] = k < count ? "" : "top-p"; });
-  const left = tempered.map((v, k) => (reason[k] ? 0 : v));
-  const sum = left.reduce((a, b) => a + b, 0);
-  return { adjusted: left.map((v) => v / sum), reason };
-}
-// Number `index` of the generator ui.mulberry32(seed), without drawing those before it.
-const slUniform = (seed, index) => ui.mulberry32((seed + Math.imul(index, 0x6d2b79f5)) >>> 0)();
-// The token that a number from [0, 1) draws: the probabilities are laid end to end, largest first.
-function slDraw(p, number) {
-  const order = slRanked(p);
-  const running = [];
-  for (const token of order) running.push((running[running.length - 1] ?? 0) + p[token]);
-  return order[running.findIndex((v) => v > number * running[running.length - 1])];
-}
+const { softmax: slSoftmax, ranked: slRanked, adjust: slAdjust, uniform: slUniform, draw: slDraw, entropy: slEntropy, glyph: slGlyph, title: slName } = sampling;
+
 function slGenerate(net, text, length, { temperature = 1, topK = null, topP = 1, seed = 0, drawn = 0, greedy = false } = {}) {
   let state = slBegin(net);
   let logits;
@@ -143,7 +109,6 @@ function slGenerate(net, text, length, { temperature = 1, topK = null, topP = 1,
 
 // ---- measures ----
 
-const slEntropy = (p) => p.reduce((sum, v) => (v > 0 ? sum - v * Math.log2(v) : sum), 0);
 const slPerplexity = (p) => (p.length ? Math.exp(-p.reduce((sum, v) => sum + Math.log(v), 0) / p.length) : NaN);
 const slShade = (p) => SL_SHADES.filter((limit) => p < limit).length;
 
@@ -153,11 +118,6 @@ export const math = {
 };
 
 const SL_STATE = ["prompt", "generated", "temperature", "top_k", "top_p", "seed", "length"];
-const SL_GLYPHS = { " ": "␣", "\n": "⏎", "\t": "⇥" };
-const SL_NAMES = { " ": "space", "\n": "end of line", "\t": "tabulator" };
-const slGlyph = (c) => SL_GLYPHS[c]
-  || (/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Zs}]/u.test(c) ? `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}` : c);
-const slName = (c) => SL_NAMES[c] || slGlyph(c);
 
 function render({ model, el }) {
   const cx = ui.shell(el, {
@@ -185,7 +145,7 @@ function render({ model, el }) {
     if (save) model.save_changes();
   };
   const request = cx.frame(draw);
-  const short = (p) => (p >= 0.0995 ? fixed(p, 2) : p >= 0.00095 ? fixed(p, 3) : p === 0 ? "0" : "< 0.001");
+  const { short } = sampling;
   const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
   // What the model has read: for each character its state and the probabilities of what follows.

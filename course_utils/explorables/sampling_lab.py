@@ -1,6 +1,6 @@
 """What comes next? A small character model, exported, that runs in the browser and is sampled there.
 
-The functions in this module are the NumPy twins of those in ``sampling_lab.js``; the tests compare both with
+The functions in this module are the NumPy twins of those in ``sampling_lab.js`` and ``_sampling.js``; the tests compare both with
 each other, and the twins with Keras. V is the number of characters the model knows, e the length of an
 embedding, u the number of units of a recurrent layer.
 """
@@ -451,6 +451,7 @@ class SamplingLab(Explorable):
     """
 
     _js = "sampling_lab.js"
+    _parts = ("_sampling",)
 
     network = traitlets.Dict().tag(sync=True)
     prompt = traitlets.Unicode("").tag(sync=True)

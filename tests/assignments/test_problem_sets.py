@@ -8,12 +8,21 @@ import re
 import pytest
 
 from course_utils.grading import run
-from tests.assignments import ps1_answers, ps2_answers, ps3_answers, ps4_answers, ps5_answers
+from tests.assignments import (
+    ps1_answers,
+    ps2_answers,
+    ps3_answers,
+    ps4_answers,
+    ps5_answers,
+    ps6_answers,
+    ps7_answers,
+)
 from tests.assignments.common import Marker, assignment
 from tests.grading.toy import needs_sandbox  # noqa: F401
 
 SETS = {
-    module.ASSIGNMENT: module for module in (ps1_answers, ps2_answers, ps3_answers, ps4_answers, ps5_answers)
+    module.ASSIGNMENT: module
+    for module in (ps1_answers, ps2_answers, ps3_answers, ps4_answers, ps5_answers, ps6_answers, ps7_answers)
 }
 MISTAKES = [(name, mistake) for name, module in SETS.items() for mistake in module.CASES]
 # These go through both sandboxes as well, which takes seconds each.
